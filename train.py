@@ -1,0 +1,180 @@
+"""Train a fracture detector on MURA, FracAtlas or a folder of images, and save it as a bundle."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from utils.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
+from utils.command_line import DONE, INTERRUPTED, Parser, run
+from utils.datasets import AUTO, READERS
+from utils.errors import UnknownName
+from utils.model_builder import IMAGENET, RANDOM
+from utils.plan import Plan
+from utils.schedule import SCHEDULES
+
+
+def main() -> int:
+    """Parse the flags, train, and print the outcome as one line of JSON."""
+    flags = parser().parse_args()
+    if flags.backend:
+        os.environ["KERAS_BACKEND"] = flags.backend
+    plan = plan_of(flags)
+
+    from utils import trainer
+    from utils.corpus import read_corpus
+    from utils.training import train
+
+    corpus = read_corpus(
+        flags.data,
+        dataset=flags.dataset,
+        regions=flags.region,
+        size=plan.image_size,
+        seed=plan.seed,
+        cache=flags.cache or flags.run / "cache",
+        progress=not flags.quiet,
+    )
+    outcome = train(
+        plan,
+        corpus,
+        flags.run,
+        flags.output,
+        max_minutes=flags.max_minutes,
+        resume=flags.resume,
+        progress=not flags.quiet,
+        commit=_commit(),
+    )
+    print(json.dumps(outcome))
+    return INTERRUPTED if outcome["outcome"] == trainer.INTERRUPTED else DONE
+
+
+def parser() -> Parser:
+    """Describe the flags."""
+    make = Parser(__doc__)
+    add = make.add_argument
+    add("--data", type=Path, default=Path("data"), help="the dataset's folder")
+    add("--dataset", default=AUTO, help=f"its layout: {AUTO}, {', '.join(READERS)}")
+    add("--region", nargs="+", default=[], metavar="PART", help="body parts to keep; all if not given")
+    add("--output", type=Path, default=Path("models/best_model.h5"), help="the bundle to write")
+    add("--run", type=Path, default=Path("runs/latest"), help="checkpoints, logs and curves")
+    add("--cache", type=Path, help="prepared images (default: cache/ in the run's folder)")
+    add("--resume", action="store_true", help="go on from the checkpoint in the run's folder")
+    add("--max_minutes", type=_positive, help="stop in time; the best so far is saved")
+    add("--quiet", action="store_true", help="no progress bars")
+    add("--backend", choices=("tensorflow", "jax", "torch"), help="Keras backend to train on")
+
+    network = make.add_argument_group("network")
+    add = network.add_argument
+    add("--model", default=DEFAULT_ARCHITECTURE, help=f"one of {', '.join(ARCHITECTURES)}")
+    add("--image_size", type=_whole, default=320, help="side of the square input, pixels")
+    add(
+        "--weights",
+        help=f"{IMAGENET}, {RANDOM} or a path (.npz, .h5) (default: {IMAGENET}; {RANDOM} for custom)",
+    )
+    add("--dropout", type=_share, default=0.3, help="of the pooled features")
+    add("--batch_norm", choices=("auto", "hold", "train"), default="auto", help="its statistics")
+
+    schedule = make.add_argument_group("training")
+    add = schedule.add_argument
+    add("--epochs", type=_whole, default=20, help="of fine-tuning the whole network")
+    add("--head_epochs", type=_count, default=1, help="before it, of the new heads alone")
+    add("--batch_size", type=_whole, default=32, help="images a step")
+    add("--learning_rate", type=_positive, default=1e-4, help="highest, of fine-tuning")
+    add("--head_learning_rate", type=_positive, default=1e-3, help="of the heads alone")
+    add("--schedule", choices=tuple(SCHEDULES), default="cosine", help="of the learning rate")
+    add("--patience", type=_whole, default=8, help="epochs without a better validation AUC")
+    add("--weight_decay", type=_not_negative, default=1e-4, help="of AdamW")
+    add("--label_smoothing", type=_share, default=0.0, help="of the fracture's loss")
+    add("--region_weight", type=_not_negative, default=0.2, help="of the body part's loss; 0: no such head")
+    add("--class_weight", choices=("balanced", "none"), default="balanced", help="of the classes")
+    add("--no_augmentation", action="store_true", help="show every picture as it is")
+    add("--mixed_precision", action="store_true", help="compute in bfloat16")
+    add("--sensitivity", type=_share, default=0.90, help="that the threshold is chosen for")
+    add("--seed", type=_count, default=0, help="of weights, order, augmentation and split")
+    return make
+
+
+def plan_of(flags: argparse.Namespace) -> Plan:
+    """Make the plan that the flags describe.
+
+    Raises:
+        UnknownName: a name that is in none of the tables.
+    """
+    ARCHITECTURES[flags.model]
+    if flags.dataset != AUTO:
+        READERS[flags.dataset]
+    has_published = bool(ARCHITECTURES[flags.model].backbone)
+    plan = Plan(
+        architecture=flags.model,
+        image_size=flags.image_size,
+        weights=flags.weights or (IMAGENET if has_published else RANDOM),
+        epochs=flags.epochs,
+        head_epochs=flags.head_epochs,
+        batch_size=flags.batch_size,
+        learning_rate=flags.learning_rate,
+        head_learning_rate=flags.head_learning_rate,
+        schedule=flags.schedule,
+        patience=flags.patience,
+        weight_decay=flags.weight_decay,
+        dropout=flags.dropout,
+        label_smoothing=flags.label_smoothing,
+        region_weight=flags.region_weight,
+        class_weight=flags.class_weight,
+        augment=not flags.no_augmentation,
+        batch_norm=flags.batch_norm,
+        mixed_precision=flags.mixed_precision,
+        sensitivity=flags.sensitivity,
+        seed=flags.seed,
+    )
+    if not 32 <= plan.image_size <= 2048:
+        raise UnknownName(f"--image_size {plan.image_size} is outside 32 to 2048 pixels")
+    return plan
+
+
+def _commit() -> str:
+    """Return the code's version, empty outside a git checkout."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
+
+
+def _number(text: str, low: float, high: float, kind: type, wanted: str) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value
+
+
+def _whole(text: str) -> int:
+    return int(_number(text, 1, 1_000_000, int, "a whole number of at least 1"))
+
+
+def _count(text: str) -> int:
+    return int(_number(text, 0, 2**31 - 1, int, "a whole number of at least 0"))
+
+
+def _positive(text: str) -> float:
+    return _number(text, 1e-12, 1e6, float, "a positive number")
+
+
+def _not_negative(text: str) -> float:
+    return _number(text, 0.0, 1e6, float, "a number of at least 0")
+
+
+def _share(text: str) -> float:
+    return _number(text, 0.0, 0.999, float, "a share from 0 to below 1")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,138 @@
+"""The layers that stand before a network while it trains: fitted bytes to a varied, scaled batch.
+
+They are part of the training graph, so they run where the network runs, and no part of the saved
+network. With augmentation off they give exactly ``preprocess.scale`` of their input.
+"""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import ops
+
+from utils.preprocess import SCALINGS, PreprocessSpec
+
+
+class RandomPose(keras.layers.Layer):
+    """Mirror, turn, scale and shift each picture of a batch, in one interpolation.
+
+    Args:
+        mirror: chance of a left-right flip.
+        degrees: largest rotation either way.
+        zoom: largest relative change of size either way.
+        shift: largest shift either way, as a share of the side.
+        seed: of the layer's own random numbers.
+    """
+
+    def __init__(
+        self,
+        *,
+        mirror: float = 0.5,
+        degrees: float = 15.0,
+        zoom: float = 0.15,
+        shift: float = 0.06,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(dtype="float32", name="random_pose")
+        self.mirror, self.degrees, self.zoom, self.shift = mirror, degrees, zoom, shift
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, pictures: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        """Return float32 (n, size, size, 1), unchanged where not training."""
+        pictures = ops.cast(pictures, "float32")
+        if not training:
+            return pictures
+        count, size = ops.shape(pictures)[0], pictures.shape[1]
+        draw = lambda limit: keras.random.uniform(  # noqa: E731
+            (count,), -limit, limit, seed=self.generator
+        )
+        angle = draw(math.radians(self.degrees))
+        ratio = 1.0 / (1.0 + draw(self.zoom))
+        flips = keras.random.uniform((count,), seed=self.generator) < self.mirror
+        sign = ops.where(flips, -1.0, 1.0)
+        # The transform maps places of the outcome to places of the input, about the middle.
+        cosine, sine = ratio * ops.cos(angle), ratio * ops.sin(angle)
+        middle = (size - 1) / 2
+        a, b, d, e = sign * cosine, -sine, sign * sine, cosine
+        right = middle - a * middle - b * middle + size * draw(self.shift)
+        down = middle - d * middle - e * middle + size * draw(self.shift)
+        zeros = ops.zeros_like(a)
+        transform = ops.stack([a, b, right, d, e, down, zeros, zeros], axis=1)
+        return ops.image.affine_transform(
+            pictures, transform, interpolation="bilinear", fill_mode="constant", fill_value=0.0
+        )
+
+
+class RandomTone(keras.layers.Layer):
+    """Change brightness, contrast and noise of each picture of a batch; the black margin stays black.
+
+    Args:
+        brightness: largest change either way, as a share of the full scale.
+        contrast: largest relative change either way, about the middle grey.
+        noise: largest standard deviation of the Gaussian noise, as a share of the full scale.
+        seed: of the layer's own random numbers.
+    """
+
+    def __init__(
+        self,
+        *,
+        brightness: float = 0.12,
+        contrast: float = 0.25,
+        noise: float = 0.02,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(dtype="float32", name="random_tone")
+        self.brightness, self.contrast, self.noise = brightness, contrast, noise
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, pictures: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        """Return float32 (n, size, size, 1), unchanged where not training."""
+        if not training:
+            return pictures
+        each = (ops.shape(pictures)[0], 1, 1, 1)
+        draw = lambda low, high: keras.random.uniform(  # noqa: E731
+            each, low, high, seed=self.generator
+        )
+        gain = 1.0 + draw(-self.contrast, self.contrast)
+        offset = 255.0 * draw(-self.brightness, self.brightness)
+        grain = keras.random.normal(ops.shape(pictures), seed=self.generator)
+        varied = (pictures - 127.5) * gain + 127.5 + offset
+        varied = varied + grain * 255.0 * draw(0.0, self.noise)
+        return ops.where(pictures > 0, varied, pictures)
+
+
+class Scale(keras.layers.Layer):
+    """Round to grey levels and look them up in a scaling's table, as ``preprocess.scale`` does."""
+
+    def __init__(self, scaling: str) -> None:
+        super().__init__(dtype="float32", name="scale")
+        self.table = SCALINGS[scaling]
+
+    def call(self, pictures: keras.KerasTensor) -> keras.KerasTensor:
+        """Return float32 (n, size, size, 3) from (n, size, size, 1) levels in 0 to 255."""
+        levels = ops.cast(ops.round(ops.clip(pictures[..., 0], 0.0, 255.0)), "int32")
+        return ops.take(ops.convert_to_tensor(self.table), levels, axis=0)
+
+
+def training_input(spec: PreprocessSpec, *, augment: bool, seed: int = 0) -> keras.Sequential:
+    """Build the layers from fitted uint8 (n, size, size, 1) to the network's input.
+
+    Args:
+        spec: image size and scaling.
+        augment: vary the pictures; never done outside training.
+        seed: of the random layers.
+    """
+    entry = keras.Input((spec.image_size, spec.image_size, 1), dtype="uint8", name="fitted")
+    varied = [RandomPose(seed=seed), RandomTone(seed=seed + 1)] if augment else [_ToFloat()]
+    return keras.Sequential([entry, *varied, Scale(spec.scaling)], name="training_input")
+
+
+class _ToFloat(keras.layers.Layer):
+    """Cast bytes to float32."""
+
+    def __init__(self) -> None:
+        super().__init__(dtype="float32", name="to_float")
+
+    def call(self, pictures: keras.KerasTensor) -> keras.KerasTensor:
+        return ops.cast(pictures, "float32")

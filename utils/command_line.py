@@ -1,0 +1,57 @@
+"""Turns a command's function into an exit code: faults as one line on stderr, never a traceback.
+
+Exit codes: 0 done, 2 the input or a flag is at fault, 3 the setup is, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from utils.errors import FractureError, InputError
+
+DONE, INPUT_FAULT, SETUP_FAULT, INTERRUPTED = 0, 2, 3, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose faults are one line that names the choices."""
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(
+            description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with the input's code after one line on stderr."""
+        self.exit(INPUT_FAULT, f"{self.prog}: {message} (see --help)\n")
+
+
+def run(command: Callable[[], int]) -> NoReturn:
+    """Run a command and exit with what became of it."""
+    quieten()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    program = os.path.basename(sys.argv[0])
+    try:
+        code = command()
+        sys.stdout.flush()
+    except FractureError as error:
+        print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
+        code = INPUT_FAULT if isinstance(error, InputError) else SETUP_FAULT
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    sys.exit(code)
+
+
+def quieten() -> None:
+    """Keep the start-up chatter of TensorFlow and absl off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)

@@ -1,0 +1,225 @@
+"""A tree of folders named after class, and after part and body part where it has them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from utils.datasets.reader import (
+    DatasetReader,
+    check_regions,
+    contents,
+    folders_in,
+    is_ignored,
+    region_name,
+)
+from utils.datasets.sample import Dataset, Sample
+from utils.errors import DatasetError
+
+# Compared without case, blanks, hyphens, underscores and dots.
+CLASSES = {
+    **dict.fromkeys(("fractured", "fracture", "fractures", "positive", "abnormal", "1"), 1),
+    **dict.fromkeys(
+        (
+            *("normal", "negative", "unfractured", "healthy", "0"),
+            *(f"{no}{noun}" for no in ("not", "non", "no") for noun in ("fractured", "fracture")),
+            *("nofractures", "nonfractures"),
+        ),
+        0,
+    ),
+}
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "validate"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+NOT_AN_IMAGE = "no PNG, JPEG or DICOM file"
+
+MEANING = (
+    "A positive label means that the image was in the folder of fractured ones; what its collectors "
+    "counted as a fracture is for them to say."
+)
+
+_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".dcm", ".dicom"})
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_DICOM_PREAMBLE = 128
+_DEEPEST = 5  # levels of folders searched for classes; an end also to links in a circle
+# Copies that a source made by turning its images, as the Kaggle multi-region set names them:
+# "12-rotated1-rotated3.jpg" is made of "12.jpg".
+_TURNED = re.compile(r"^(?P<original>.+?)(?:-rotated\d+)+$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ClassFolder:
+    """A folder that holds the images of one class.
+
+    Args:
+        path: the folder.
+        label: of its images.
+        part: that the folders above it name, if any.
+        others: folders above it, below the root, that name neither class nor part.
+    """
+
+    path: Path
+    label: int
+    part: str | None
+    others: tuple[str, ...]
+
+
+def locate(root: Path) -> Path | None:
+    """Return the folder whose sub-folders name classes, below folders of a single entry, or None."""
+    found = _class_folders(root)
+    if not found:
+        return None
+    # Folders around everything ("archive/Bone_Fracture_Binary_Classification/train/...") are no regions.
+    common = Path(os.path.commonpath([folder.path.parent for folder in found]))
+    for name in common.relative_to(root).parts:
+        if _plain(name) in PARTS:
+            break
+        root = root / name
+    return root
+
+
+def load(root: Path, regions: tuple[str, ...]) -> Dataset:
+    """Read every image in the class folders; see ``DatasetReader.read``."""
+    found = _class_folders(root)
+    _check_layout(root, found)
+    known = tuple(sorted({region_name(name) for folder in found for name in folder.others}))
+    check_regions(regions, known, READER.name)
+    dropped: Counter[str] = Counter()
+    samples = []
+    for folder in found:
+        region = region_name(folder.others[0]) if folder.others else None
+        if regions and region not in regions:
+            continue
+        for file in _images(folder.path, dropped):
+            name = file.relative_to(root).as_posix()
+            samples.append(
+                Sample(
+                    path=file,
+                    id=name,
+                    label=folder.label,
+                    group=name,
+                    region=region,
+                    part=folder.part,
+                )
+            )
+    return Dataset(
+        name=READER.name,
+        root=root,
+        samples=tuple(sorted(_with_turned_copies(samples), key=lambda sample: sample.id)),
+        meaning=MEANING,
+        dropped=dropped,
+    )
+
+
+def _plain(name: str) -> str:
+    """Return a folder's name without case and separators: "Not_Fractured" is "notfractured"."""
+    return re.sub(r"[\s_.-]+", "", name).lower()
+
+
+def _class_folders(root: Path) -> list[ClassFolder]:
+    """Return the class folders below a root, sorted by path."""
+    found: list[ClassFolder] = []
+    open_folders: list[tuple[Path, tuple[str, ...]]] = [(root, ())]
+    while open_folders:
+        folder, above = open_folders.pop()
+        for inside in folders_in(folder):
+            plain = _plain(inside.name)
+            if plain in CLASSES:
+                parts = [PARTS[_plain(name)] for name in above if _plain(name) in PARTS]
+                found.append(
+                    ClassFolder(
+                        path=inside,
+                        label=CLASSES[plain],
+                        part=parts[0] if parts else None,
+                        others=tuple(name for name in above if _plain(name) not in PARTS),
+                    )
+                )
+            elif len(above) + 1 < _DEEPEST:
+                open_folders.append((inside, (*above, inside.name)))
+    return sorted(found, key=lambda folder: folder.path)
+
+
+def _check_layout(root: Path, found: list[ClassFolder]) -> None:
+    """Raise DatasetError where the folders above the classes can be read in more than one way."""
+    shapes = {
+        (folder.part is not None, len(folder.others)): folder.path.relative_to(root).as_posix()
+        for folder in found
+    }
+    if len(shapes) > 1:
+        raise DatasetError(
+            f"{root}: all class folders must lie at the same kind of place, either all below part "
+            f"folders (train, validation, test) or none, and all below a body part or none; found "
+            f"{' beside '.join(sorted(shapes.values()))}"
+        )
+    ((_, depth),) = shapes
+    if depth > 1:
+        raise DatasetError(
+            f"{root}: one level of body part folders is read, found {min(shapes.values())}"
+        )
+
+
+def _images(folder: Path, dropped: Counter[str]) -> list[Path]:
+    """Return the images in a class folder; other files that are not hidden are counted."""
+    images = []
+    for entry in sorted(folder.iterdir()):
+        if is_ignored(entry.name):
+            continue
+        if entry.is_dir():
+            _refuse_images_below(entry)
+        elif _is_image(entry):
+            images.append(entry)
+        else:
+            dropped[NOT_AN_IMAGE] += 1
+    return images
+
+
+def _refuse_images_below(folder: Path) -> None:
+    """Raise DatasetError where files lie below a class folder: a patient's or a body part's?"""
+    if any(entry.is_file() and not is_ignored(entry.name) for entry in folder.rglob("*")):
+        raise DatasetError(
+            f"{folder}: images are expected in the class folder itself, not in folders below it "
+            f"(body part folders go above the class); found {contents(folder)}"
+        )
+
+
+def _is_image(file: Path) -> bool:
+    """Return whether a file is an image by its suffix or, failing that, by its first bytes."""
+    if file.suffix.lower() in _SUFFIXES:
+        return True
+    with file.open("rb") as stream:
+        start = stream.read(_DICOM_PREAMBLE + 4)
+    return start.startswith(_SIGNATURES) or start[_DICOM_PREAMBLE:] == b"DICM"
+
+
+def _with_turned_copies(samples: list[Sample]) -> list[Sample]:
+    """Return the samples with turned copies of an image, told by their names, in one group."""
+    families: defaultdict[tuple[int, str | None, str], list[Sample]] = defaultdict(list)
+    turned = set()
+    for sample in samples:
+        stem = PurePosixPath(sample.id).stem
+        match = _TURNED.match(stem)
+        family = (sample.label, sample.region, match["original"] if match else stem)
+        families[family].append(sample)
+        if match:
+            turned.add(family)
+    # Without a turned copy a shared name says nothing: "1.jpg" may be in every folder.
+    return [
+        replace(sample, group="/".join(str(name) for name in key)) if key in turned else sample
+        for key, family in families.items()
+        for sample in family
+    ]
+
+
+READER = DatasetReader(
+    name="folder",
+    looks_for="folders named fractured and normal, alone or in train, validation and test",
+    regions=(),
+    locate=locate,
+    load=load,
+)

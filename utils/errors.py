@@ -1,0 +1,85 @@
+"""The faults that a user or an operator can mend, and nothing else.
+
+FractureError
+|-- InputError     the caller can mend it     (4xx, exit 2)
+|   |-- UnsupportedFormat  |-- UnreadableImage  |-- TooLarge  |-- NotARadiograph
+|   |-- DatasetError       `-- UnknownName
+`-- SetupError     the operator can mend it   (503, exit 3)
+    |-- ModelMissing       |-- BundleError      `-- Overloaded
+
+Each class carries a short ``code``, the same in a JSON answer, on a page and on the command line.
+"""
+
+from __future__ import annotations
+
+
+class FractureError(Exception):
+    """A fault with a message for people: what is wrong, what was found, what to do."""
+
+    code = "error"
+
+
+class InputError(FractureError):
+    """The caller gave something that cannot be used."""
+
+    code = "bad_input"
+
+
+class UnsupportedFormat(InputError):
+    """The bytes are no picture format that is read here."""
+
+    code = "unsupported_format"
+
+
+class UnreadableImage(InputError):
+    """The format is known, but this file is empty, damaged or ends early."""
+
+    code = "unreadable_image"
+
+
+class TooLarge(InputError):
+    """The file or the picture it declares is over a limit."""
+
+    code = "too_large"
+
+
+class NotARadiograph(InputError):
+    """The file is readable, but holds no single plain radiograph."""
+
+    code = "not_a_radiograph"
+
+
+class DatasetError(InputError):
+    """A folder of images is not laid out as its reader needs."""
+
+    code = "dataset_error"
+
+
+class UnknownName(InputError):
+    """A name that stands in none of the tables."""
+
+    code = "unknown_name"
+
+
+class SetupError(FractureError):
+    """The installation or its files cannot do what was asked."""
+
+    code = "setup_error"
+
+
+class ModelMissing(SetupError):
+    """There is no model file where one is expected."""
+
+    code = "model_missing"
+
+
+class BundleError(SetupError):
+    """The model file and its sidecar do not fit each other, or are damaged."""
+
+    code = "bundle_error"
+
+
+class Overloaded(SetupError):
+    """Too many requests are waiting already."""
+
+    code = "overloaded"

@@ -1,0 +1,230 @@
+"""From a model and a labelled dataset to every figure about it: overall, by study, by kind of image.
+
+Images that trained or calibrated the model are found by content (checksum and perceptual hash), whatever
+copy of the data they lie in, left out, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from utils.breakdown import Scored, tables
+from utils.bundle import Bundle, Seen, read_seen
+from utils.datasets.duplicates import seen_before
+from utils.datasets.sample import Dataset, Sample
+from utils.datasets.split import Split, split_dataset
+from utils.engine import Engine
+from utils.errors import DatasetError
+from utils.pipeline import Prepared
+
+TEST, ALL = "test", "all"
+# From this share of images that the model has seen, these are the data its split was made of.
+KNOWN_SHARE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One evaluation.
+
+    Args:
+        bundle: the model that was evaluated.
+        dataset: what it was evaluated on.
+        scored: the images and answers.
+        report: all figures, JSON-able: what metrics.json holds (docs/evaluation.md).
+    """
+
+    bundle: Bundle
+    dataset: Dataset
+    scored: Scored
+    report: dict[str, Any]
+
+
+def evaluate(
+    engine: Engine,
+    dataset: Dataset,
+    prepared: Prepared,
+    *,
+    part: str = TEST,
+    resamples: int = 2000,
+    seed: int = 0,
+    batch_size: int = 32,
+    progress: bool = False,
+) -> Evaluation:
+    """Run a model over a part of a dataset and compute every figure.
+
+    Args:
+        engine: the loaded model.
+        dataset: as a reader gave it.
+        prepared: its readable images, fitted to the model's input size.
+        part: "test" is the test part of the split that the model's sidecar records where these data
+            trained it, else the part that the source itself calls test; "all" is everything. Images
+            the model has seen are left out of either.
+        resamples: bootstrap draws of groups behind each interval.
+        seed: of the draws.
+        batch_size: images a forward pass.
+        progress: show a bar on stderr.
+
+    Returns:
+        The figures and the answers they come from.
+
+    Raises:
+        DatasetError: there is no such part, or nothing of it is left.
+        BundleError: the list of images that the model has seen is missing or altered.
+    """
+    bundle = engine.bundle
+    files = prepared.files
+    readable = replace(dataset, samples=prepared.samples)
+    seen = read_seen(bundle)
+    same_file = np.array([file.sha256[:16] in seen.sha256 for file in files], bool)
+    look_alike = _look_alikes(prepared, seen) & ~same_file
+    known = bool((same_file | look_alike).mean() >= KNOWN_SHARE)
+    split = _split(readable, prepared, bundle, known)
+    parts = _parts(prepared.samples, split, known)
+    wanted = np.array([name is not None for name in split.parts], bool)
+    if part == TEST:
+        _check_test_part(parts, dataset, known, int((same_file | look_alike).sum()))
+        wanted &= np.array([name == TEST for name in parts], bool)
+    rows = np.flatnonzero(wanted & ~same_file & ~look_alike)
+    if rows.size == 0:
+        raise DatasetError(
+            f"nothing is left to evaluate: of {wanted.sum()} images of part {part!r}, "
+            f"{int((wanted & same_file).sum())} trained or calibrated the model and "
+            f"{int((wanted & look_alike).sum())} are near-duplicates of such images"
+        )
+    scored = _score(engine, prepared, rows, parts, split, batch_size, progress)
+    left_out = {
+        "seen_by_the_model": int((wanted & same_file).sum()),
+        "near_duplicates_of_seen": int((wanted & look_alike).sum()),
+        "unreadable": len(prepared.unreadable),
+        "dropped": split.report["dropped"],
+        "other_parts": sum(name is not None for name in split.parts) - int(wanted.sum()),
+    }
+    report = {
+        "schema_version": 1,
+        "model": _model(bundle),
+        "dataset": {
+            "name": dataset.name,
+            "meaning": dataset.meaning,
+            "attribution": dataset.attribution,
+            "part": part,
+            "trained_on_these_data": known,
+            "split": split.report,
+        },
+        "left_out": left_out,
+        "bootstrap": {"resamples": resamples, "seed": seed, "level": 0.95, "unit": "group"},
+        **tables(scored, bundle, resamples=resamples, seed=seed),
+    }
+    return Evaluation(bundle, dataset, scored, report)
+
+
+def _look_alikes(prepared: Prepared, seen: Seen) -> np.ndarray:
+    """Whether each image is a near-duplicate of one the model has seen, bool (n,)."""
+    if not len(seen.fingerprints):
+        return np.zeros(len(prepared.samples), bool)
+    return np.asarray(seen_before(prepared.thumbnails, seen.fingerprints), bool)
+
+
+def _split(readable: Dataset, prepared: Prepared, bundle: Bundle, known: bool) -> Split:
+    """Split the data as the model's training did; foreign data need the groups alone."""
+    recorded = bundle.training.get("split") if known else None
+    options: dict[str, Any] = {"seed": 0, "needed": ()}
+    if recorded:
+        options |= {"seed": int(recorded["seed"]), "fractions": tuple(recorded["fractions"])}
+    return split_dataset(readable, prepared.thumbnails, **options)
+
+
+def _parts(samples: Sequence[Sample], split: Split, known: bool) -> tuple[str, ...]:
+    """Part of each image; on foreign data what its source says, for no split was made of them."""
+    if known:
+        return tuple(name or "dropped" for name in split.parts)
+    return tuple(sample.part or "unassigned" for sample in samples)
+
+
+def _check_test_part(parts: Sequence[str], dataset: Dataset, known: bool, seen: int) -> None:
+    """Raise DatasetError where no image is in a test part, saying what to do."""
+    if TEST in parts:
+        return
+    why = (
+        "the split that the model records puts none of these images into its test part"
+        if known
+        else f"the {dataset.name} source marks no test part, and the model was not trained on these "
+        f"data ({seen} of {len(parts)} images are known to it), so its own split does not apply"
+    )
+    raise DatasetError(
+        f"there is no test part: {why}; use --part all to evaluate every image the model has not seen"
+    )
+
+
+def _score(
+    engine: Engine,
+    prepared: Prepared,
+    rows: np.ndarray,
+    parts: Sequence[str],
+    split: Split,
+    batch_size: int,
+    progress: bool,
+) -> Scored:
+    """Run the network over the chosen rows."""
+    from tqdm import tqdm
+
+    chunks = [rows[start : start + batch_size] for start in range(0, rows.size, batch_size)]
+    with tqdm(total=rows.size, desc="evaluating", unit="image", disable=not progress) as bar:
+        outputs = []
+        for chunk in chunks:
+            outputs.append(engine.run(np.asarray(prepared.images[chunk])))
+            bar.update(chunk.size)
+    logit = np.concatenate([output.logit for output in outputs])
+    region = None
+    if outputs[0].region is not None:
+        best = np.concatenate([np.argmax(output.region, axis=1) for output in outputs])
+        region = tuple(engine.bundle.regions[row] for row in best)
+    samples = tuple(prepared.samples[row] for row in rows)
+    return Scored(
+        samples=samples,
+        files=tuple(prepared.files[row] for row in rows),
+        parts=tuple(parts[row] for row in rows),
+        groups=tuple(split.groups[row] for row in rows),
+        labels=np.array([sample.label for sample in samples]),
+        logit=logit,
+        probability=np.asarray(engine.bundle.calibration.probability(logit)),
+        maps=np.concatenate([output.map for output in outputs]),
+        region=region,
+    )
+
+
+def _model(bundle: Bundle) -> dict[str, Any]:
+    """What identifies the model and its decision."""
+    return {
+        "sha256": bundle.sha256,
+        "architecture": bundle.architecture,
+        "image_size": bundle.preprocess.image_size,
+        "trained_on": bundle.training.get("dataset"),
+        "labels": bundle.labels.model_dump(),
+        "threshold": bundle.threshold,
+        "doubt": list(bundle.doubt),
+        "chosen_by": bundle.chosen_by,
+    }
+
+
+def prediction_rows(scored: Scored, threshold: float) -> Iterator[dict[str, object]]:
+    """Yield the rows of predictions.csv, in the dataset's order; paths are relative to its root."""
+    for row, (sample, file) in enumerate(zip(scored.samples, scored.files, strict=True)):
+        probability = float(scored.probability[row])
+        yield {
+            "path": sample.id,
+            "part": scored.parts[row],
+            "group": scored.groups[row],
+            "label": sample.label,
+            "probability": f"{probability:.6f}",
+            "prediction": int(probability >= threshold),
+            "study": sample.study or "",
+            "region": sample.region or "",
+            "view": sample.view or "",
+            "hardware": "" if sample.hardware is None else int(sample.hardware),
+            "truncated": int(file.truncated),
+            "logit": f"{float(scored.logit[row]):.6f}",
+        }

@@ -1,0 +1,121 @@
+"""Turns the bytes of a picture file, whatever it is, into a radiograph, or says why it cannot.
+
+What a file is follows from its first bytes, never from its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
+from utils.formats import raster
+from utils.formats.elements import starts_dicom
+from utils.formats.radiograph import Limits, Radiograph
+from utils.registry import Registry
+
+__all__ = ["FORMATS", "Limits", "Radiograph", "decode"]
+
+MIN_SIDE = 16
+MAX_ASPECT = 16
+BLANK_SHARE = 0.999
+BLANK_LEVELS = 3
+
+Reader = Callable[[bytes, Limits, bool], tuple[np.ndarray, bool]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file: how it is recognised and read.
+
+    Args:
+        title: its name for people.
+        matches: says whether a file of these bytes is of this kind.
+        read: bytes, limits and allow_truncated to float32 (height, width) in [0, 1], and whether
+            the file ended early.
+    """
+
+    title: str
+    matches: Callable[[bytes], bool]
+    read: Reader
+
+
+def _read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.ndarray, bool]:
+    from utils.formats.dicom import read_dicom
+
+    return read_dicom(content, limits, allow_truncated)
+
+
+def _is_bmp(content: bytes) -> bool:
+    # "BM" starts many a text; the length of the header that follows does not.
+    sizes = (12, 40, 52, 56, 64, 108, 124)
+    return content[:2] == b"BM" and int.from_bytes(content[14:18], "little") in sizes
+
+
+FORMATS: Registry[Format] = Registry(
+    "format",
+    {
+        "png": Format("PNG", lambda c: c.startswith(b"\x89PNG\r\n\x1a\n"), raster.read_png),
+        "jpeg": Format("JPEG", lambda c: c.startswith(b"\xff\xd8\xff"), raster.read_jpeg),
+        "dicom": Format("DICOM", starts_dicom, _read_dicom),
+        "bmp": Format("BMP", _is_bmp, raster.read_bmp),
+        "tiff": Format("TIFF", lambda c: c[:4] in (b"II*\0", b"MM\0*"), raster.read_tiff),
+        "webp": Format(
+            "WebP", lambda c: c.startswith(b"RIFF") and c[8:12] == b"WEBP", raster.read_webp
+        ),
+    },
+)
+
+
+def decode(
+    content: bytes, *, limits: Limits = Limits(), allow_truncated: bool = False
+) -> Radiograph:
+    """Decode one radiograph.
+
+    Args:
+        content: the whole file.
+        limits: sizes, checked against the header before any pixel is decoded.
+        allow_truncated: decode a PNG or JPEG that ends early and fill in the rest, instead of
+            refusing it; ``Radiograph.truncated`` then says so.
+
+    Returns:
+        The radiograph: float32 (height, width) in [0, 1], bone bright, upright.
+
+    Raises:
+        TooLarge: the file or the picture it declares is over a limit.
+        UnsupportedFormat: the bytes are no format in FORMATS.
+        UnreadableImage: the file is empty, damaged or ends early.
+        NotARadiograph: another modality, several frames or pages, a blank picture, or one too
+            small or narrow to show anything.
+    """
+    if not content:
+        raise UnreadableImage("the file is empty; choose the radiograph again and send it whole")
+    limits.check_bytes(len(content))
+    for name, format in FORMATS.items():
+        if format.matches(content):
+            pixels, truncated = format.read(content, limits, allow_truncated)
+            _refuse_what_shows_nothing(pixels)
+            return Radiograph(pixels, name, truncated)
+    raise UnsupportedFormat(
+        f"this is no picture that is read here; send one of: "
+        f"{', '.join(format.title for format in FORMATS.values())}"
+    )
+
+
+def _refuse_what_shows_nothing(pixels: np.ndarray) -> None:
+    """Raise NotARadiograph over a picture that is tiny, a mere strip, or of one grey throughout."""
+    height, width = pixels.shape
+    if min(height, width) < MIN_SIDE or max(height, width) > MAX_ASPECT * min(height, width):
+        raise NotARadiograph(
+            f"the picture is {width} x {height} pixels; a radiograph has at least {MIN_SIDE} pixels "
+            f"a side, and sides that differ by at most {MAX_ASPECT} times"
+        )
+    counts = cv2.calcHist([pixels], [0], None, [256], [0.0, 256 / 255]).ravel()
+    most = np.convolve(counts, np.ones(BLANK_LEVELS), "valid").max()
+    if most >= BLANK_SHARE * pixels.size:
+        raise NotARadiograph(
+            "the picture is blank: nearly all of it has one brightness; nothing can be read from it"
+        )

@@ -1,0 +1,66 @@
+"""The record every format is decoded into, and the limits that hold before a pixel is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.errors import TooLarge
+
+MEGAPIXEL = 1_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is accepted, checked against the header before any pixel is decoded.
+
+    Args:
+        max_bytes: longest file, and longest deflated DICOM once unpacked.
+        max_pixels: largest height * width that a header may declare.
+    """
+
+    max_bytes: int = 64 * 1024 * 1024
+    max_pixels: int = 50 * MEGAPIXEL
+
+    def check_bytes(self, length: int) -> None:
+        """Raise TooLarge where ``length`` bytes are over the limit."""
+        if length > self.max_bytes:
+            raise TooLarge(
+                f"the file has {length / 2**20:.1f} MB; at most {self.max_bytes / 2**20:.0f} MB are read"
+            )
+
+    def check_pixels(self, height: int, width: int) -> None:
+        """Raise TooLarge where a (height, width) picture is over the limit."""
+        if height * width > self.max_pixels:
+            raise TooLarge(
+                f"the picture declares {width} x {height} pixels "
+                f"({height * width / MEGAPIXEL:.0f} megapixels); "
+                f"at most {self.max_pixels / MEGAPIXEL:.0f} megapixels are decoded"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Radiograph:
+    """One plain radiograph, whatever file it came in.
+
+    Args:
+        pixels: float32 (height, width) in [0, 1], bone bright, upright as it is meant to be shown.
+        format: name in the FORMATS table ("png", "jpeg", "dicom").
+        truncated: the file ended early and the rest of the picture is filled in; only ever true
+            where the caller asked for such files.
+    """
+
+    pixels: np.ndarray
+    format: str
+    truncated: bool = False
+
+    @property
+    def height(self) -> int:
+        """Rows of the picture."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the picture."""
+        return int(self.pixels.shape[1])

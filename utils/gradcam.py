@@ -1,0 +1,80 @@
+"""Turns a network into one that explains itself: logit, region, map and embedding in one forward pass.
+
+With a linear head after global average pooling, Grad-CAM needs no gradient at run time: the derivative
+of the logit by channel k of the feature map A is the head's weight w_k / (h * w) at every place, so the
+map sum_k w_k / (h * w) * A_k is a 1x1 convolution. Its unit is logit: the places of the signed map add
+up to the logit less the head's bias. What is shown is its positive part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from utils.model_builder import EMBEDDING, EVIDENCE, LOGIT, REGION
+
+if TYPE_CHECKING:
+    import keras
+
+MAP = "map"
+
+
+def explain(network: keras.Model) -> keras.Model:
+    """Return a model that shares the network's layers and gives everything an answer needs.
+
+    Args:
+        network: what ``model_builder.build_model`` made, with its final weights: the map's kernel is a
+            copy of the head's at this moment.
+
+    Returns:
+        A model from float32 (n, size, size, 3) to a dict of float32: ``logit`` (n,), ``map``
+        (n, h, w) signed, ``embedding`` (n, channels), and ``region`` (n, regions) probabilities where
+        the network has that head.
+
+    Source:
+        Selvaraju et al., Grad-CAM, arXiv:1610.02391, equations 1 and 2 and appendix A (CAM as its
+        special case).
+    """
+    import keras
+
+    evidence = network.get_layer(EVIDENCE).output
+    embedding = network.get_layer(EMBEDDING).output
+    _, height, width, channels = evidence.shape
+    project = keras.layers.Conv2D(1, 1, use_bias=False, dtype="float32", name="map_projection")
+    signed = project(evidence)
+    kernel = keras.ops.convert_to_numpy(network.get_layer(LOGIT).kernel)
+    project.set_weights([(kernel / (height * width)).reshape(1, 1, channels, 1)])
+    outputs = {
+        LOGIT: keras.ops.squeeze(network.output[LOGIT], axis=-1),
+        MAP: keras.ops.squeeze(signed, axis=-1),
+        EMBEDDING: embedding,
+    }
+    if REGION in network.output:
+        outputs[REGION] = keras.ops.softmax(network.output[REGION])
+    return keras.Model(network.inputs[0], outputs, name=f"{network.name}_explained")
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What one forward pass gives for n radiographs.
+
+    Args:
+        logit: float32 (n,), of the positive class, before calibration.
+        map: float32 (n, h, w), signed, in logits; its sum plus the head's bias is the logit.
+        embedding: float32 (n, channels), the pooled evidence.
+        region: float32 (n, regions) probabilities, or None without that head.
+    """
+
+    logit: np.ndarray
+    map: np.ndarray
+    embedding: np.ndarray
+    region: np.ndarray | None
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, object]) -> Outputs:
+        """Make the record from what the explained model returned, tensors or arrays."""
+        named = {name: np.asarray(values, np.float32) for name, values in arrays.items()}
+        return cls(named[LOGIT], named[MAP], named[EMBEDDING], named.get(REGION))

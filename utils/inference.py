@@ -1,0 +1,250 @@
+"""Turns the bytes of one uploaded file into a reading: verdict, probability, map and warnings."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils import overlay
+from utils.bundle import Bundle
+from utils.engine import DEFAULT_ENGINE, Engine, load_engine
+from utils.formats import decode
+from utils.formats.radiograph import Limits, Radiograph
+from utils.gradcam import Outputs
+from utils.preprocess import fit
+
+DISCLAIMER = (
+    "Assistance only: this is no diagnosis and no medical device. A qualified reader must look at every "
+    "radiograph, whatever is shown here."
+)
+DEFINITE, DOUBTFUL = "definite", "doubtful"
+# A fracture line is seldom wider than a millimetre; a hand at this many pixels has about one a millimetre.
+LOW_RESOLUTION = 200
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One warning: a code for scripts and a sentence for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """The answer to one radiograph; the fields are those of the JSON answer (docs/api.md).
+
+    Args:
+        heatmap: PNG of the coloured map alone, or None where it was not asked for.
+        overlay: JPEG of the map blended over the radiograph, likewise.
+        radiograph: JPEG of the radiograph as decoded, for the page that shows it.
+        scale_top: top of the map's colour scale, logits.
+        logit: before calibration.
+    """
+
+    prediction: str | None
+    confidence: float | None
+    probability: float | None
+    threshold: float
+    certainty: str
+    label_meaning: str
+    region: dict[str, Any] | None
+    heatmap: bytes | None
+    overlay: bytes | None
+    radiograph: bytes | None
+    peak: tuple[int, int] | None
+    width: int
+    height: int
+    format: str
+    warnings: tuple[Notice, ...]
+    architecture: str
+    sha256: str
+    scale_top: float
+    logit: float
+    timing_ms: dict[str, float]
+    disclaimer: str = DISCLAIMER
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer of ``POST /predict``."""
+        return {
+            "prediction": self.prediction,
+            "confidence": self.confidence,
+            "probability": self.probability,
+            "threshold": self.threshold,
+            "certainty": self.certainty,
+            "label_meaning": self.label_meaning,
+            "region": self.region,
+            "heatmap": data_uri(self.heatmap, "image/png"),
+            "overlay": data_uri(self.overlay, "image/jpeg"),
+            "peak": list(self.peak) if self.peak else None,
+            "image": {"width": self.width, "height": self.height, "format": self.format},
+            "warnings": [{"code": w.code, "message": w.message} for w in self.warnings],
+            "model": {"architecture": self.architecture, "sha256": self.sha256},
+            "timing_ms": self.timing_ms,
+            "disclaimer": self.disclaimer,
+        }
+
+
+def data_uri(picture: bytes | None, media_type: str) -> str | None:
+    """Return a picture as a data: URI, None where there is none."""
+    if picture is None:
+        return None
+    return f"data:{media_type};base64,{base64.b64encode(picture).decode()}"
+
+
+class Reader:
+    """Reads radiographs with one loaded engine. Safe to share between threads.
+
+    Args:
+        engine: what runs the network.
+        limits: of the files that are accepted.
+    """
+
+    def __init__(self, engine: Engine, *, limits: Limits | None = None) -> None:
+        self.engine = engine
+        self.limits = limits or Limits()
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that answers."""
+        return self.engine.bundle
+
+    def read(
+        self, content: bytes, *, overlay: bool = True, pictures: bool = True, page: bool = False
+    ) -> Reading:
+        """Read one file.
+
+        Args:
+            content: the file's bytes.
+            overlay: also blend the map over the radiograph.
+            pictures: draw the map at all; without it there is no overlay either.
+            page: also give the radiograph itself, for a page to show.
+
+        Raises:
+            InputError: the file is no radiograph that can be read (see ``formats.decode``).
+        """
+        timing: dict[str, float] = {}
+        with _timed(timing, "decode"):
+            radiograph = decode(content, limits=self.limits)
+        with _timed(timing, "fit"):
+            fitted = fit(radiograph.pixels, self.bundle.preprocess.image_size)
+        with _timed(timing, "model"):
+            outputs = self.engine.run(fitted[None])
+        return self.answer(
+            radiograph, outputs, 0, timing, overlay=overlay, pictures=pictures, page=page
+        )
+
+    def answer(
+        self,
+        radiograph: Radiograph,
+        outputs: Outputs,
+        row: int,
+        timing: dict[str, float],
+        *,
+        overlay: bool = True,
+        pictures: bool = True,
+        page: bool = False,
+    ) -> Reading:
+        """Turn row ``row`` of a forward pass into the reading of the radiograph it belongs to."""
+        bundle = self.bundle
+        logit = float(outputs.logit[row])
+        probability = bundle.calibration.probability(logit)
+        positive = probability >= bundle.threshold
+        low, high = bundle.doubt
+        with _timed(timing, "map"):
+            drawn = _draw(radiograph, outputs.map[row], bundle.scale_top, overlay, pictures, page)
+        return Reading(
+            prediction=bundle.labels.positive if positive else bundle.labels.negative,
+            confidence=probability if positive else 1.0 - probability,
+            probability=probability,
+            threshold=bundle.threshold,
+            certainty=DOUBTFUL if low <= probability < high else DEFINITE,
+            label_meaning=bundle.labels.meaning,
+            region=_region(bundle, outputs, row),
+            width=radiograph.width,
+            height=radiograph.height,
+            format=radiograph.format,
+            warnings=tuple(_notices(radiograph)),
+            architecture=bundle.architecture,
+            sha256=bundle.sha256,
+            scale_top=bundle.scale_top,
+            logit=logit,
+            timing_ms={name: round(value, 2) for name, value in timing.items()},
+            **drawn,
+        )
+
+
+def load_reader(
+    model: Path, *, limits: Limits | None = None, engine: str = DEFAULT_ENGINE
+) -> Reader:
+    """Load a bundle, hold it against its golden example, and make a reader of it.
+
+    Raises:
+        ModelMissing, BundleError: see ``engine.load_engine``.
+    """
+    return Reader(load_engine(model, engine), limits=limits)
+
+
+def _draw(
+    radiograph: Radiograph,
+    signed: np.ndarray,
+    scale_top: float,
+    with_overlay: bool,
+    pictures: bool,
+    page: bool,
+) -> dict[str, Any]:
+    """Return the reading's pictures and peak."""
+    height, width = radiograph.height, radiograph.width
+    activation = overlay.undo_letterbox(signed, height, width)
+    drawn: dict[str, Any] = {
+        "peak": overlay.peak(activation, height, width),
+        "heatmap": None,
+        "overlay": None,
+        "radiograph": None,
+    }
+    if pictures:
+        side = overlay.within(height, width, overlay.LAYER_SIDE)
+        drawn["heatmap"] = overlay.png(overlay.layer(activation, *side, scale_top))
+    if (pictures and with_overlay) or page:
+        grey = overlay.grey_levels(radiograph.pixels, overlay.BLEND_SIDE)
+        if page:
+            drawn["radiograph"] = overlay.jpeg(grey)
+        if pictures and with_overlay:
+            coloured = overlay.layer(activation, *grey.shape, scale_top)
+            drawn["overlay"] = overlay.jpeg(overlay.blend(grey, coloured))
+    return drawn
+
+
+def _region(bundle: Bundle, outputs: Outputs, row: int) -> dict[str, Any] | None:
+    """Return the likeliest body part and its probability, None without that head."""
+    if outputs.region is None:
+        return None
+    best = int(np.argmax(outputs.region[row]))
+    return {"label": bundle.regions[best], "probability": float(outputs.region[row, best])}
+
+
+def _notices(radiograph: Radiograph) -> Iterator[Notice]:
+    """Yield what a reader should know about the picture before trusting the answer."""
+    side = min(radiograph.height, radiograph.width)
+    if side < LOW_RESOLUTION:
+        yield Notice(
+            "low_resolution",
+            f"The shorter side has only {side} pixels; fine fracture lines may be lost. "
+            f"Use a picture of at least {LOW_RESOLUTION} pixels.",
+        )
+    if radiograph.truncated:
+        yield Notice("truncated", "The file ends early; a part of the radiograph is missing.")
+
+
+@contextmanager
+def _timed(timing: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    timing[name] = (time.perf_counter() - started) * 1000.0

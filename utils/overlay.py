@@ -1,0 +1,118 @@
+"""Turns a signed activation map into what a person sees: a coloured layer, a blend, a peak.
+
+The colour scale is absolute, from 0 to the bundle's ``scale_top`` logits, so that a colour means the
+same on every picture. Inferno rises steadily in lightness, so it also reads in grey and for the
+colour-blind.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+
+from utils.preprocess import placement, resize
+
+LAYER_SIDE = 512
+BLEND_SIDE = 1024
+# Share of the colour where the map is at the top of its scale.
+STRENGTH = 0.65
+JPEG_QUALITY = 88
+
+
+@cache
+def colours() -> np.ndarray:
+    """Return the colour map's 256 steps, uint8 (256, 3), blue green red."""
+    steps = np.arange(256, dtype=np.uint8)[:, None]
+    return cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO)[:, 0]
+
+
+def within(height: int, width: int, side: int) -> tuple[int, int]:
+    """Return (height, width) shrunk, never enlarged, so that the longest side is at most ``side``."""
+    ratio = min(1.0, side / max(height, width))
+    return max(1, round(height * ratio)), max(1, round(width * ratio))
+
+
+def undo_letterbox(signed: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Cut a map out of its letterbox, at the map's own scale of 16 steps a cell or finer.
+
+    Args:
+        signed: float32 (cells, cells) over the square the network saw.
+        height, width: of the original picture, pixels.
+
+    Returns:
+        float32 map over the original picture alone, its positive part, logits a cell; any size, the
+        original's aspect.
+    """
+    cells = signed.shape[0]
+    # Bilinear between the cells' middles. The square is drawn as large as the layer that is shown, so
+    # that cutting it at whole pixels moves no edge by more than half a pixel of that layer.
+    square = resize(np.maximum(signed, 0.0), LAYER_SIDE, LAYER_SIDE) if cells < LAYER_SIDE else signed
+    place = placement(height, width, square.shape[0])
+    return square[place.top : place.top + place.height, place.left : place.left + place.width]
+
+
+def peak(activation: np.ndarray, height: int, width: int) -> tuple[int, int] | None:
+    """Return (x, y) of the highest place of a map in pixels of a (height, width) original.
+
+    Where several places are equally high, as on a plateau, the first in reading order; None where the
+    map is nowhere positive.
+    """
+    row, column = np.unravel_index(int(np.argmax(activation)), activation.shape)
+    if activation[row, column] <= 0:
+        return None
+    x = int((column + 0.5) * width / activation.shape[1])
+    y = int((row + 0.5) * height / activation.shape[0])
+    return min(x, width - 1), min(y, height - 1)
+
+
+def layer(activation: np.ndarray, height: int, width: int, scale_top: float) -> np.ndarray:
+    """Colour a map over nothing.
+
+    Args:
+        activation: float32, not negative, logits a cell.
+        height, width: of the outcome, pixels.
+        scale_top: the value that gets the last colour and full opacity; higher ones look the same.
+
+    Returns:
+        uint8 (height, width, 4): blue, green, red, opacity. No evidence is fully transparent.
+    """
+    level = np.clip(resize(activation, height, width) / scale_top, 0.0, 1.0)
+    steps = np.rint(level * 255).astype(np.uint8)
+    return np.dstack([colours()[steps], steps])
+
+
+def blend(grey: np.ndarray, coloured: np.ndarray) -> np.ndarray:
+    """Lay a coloured layer over a radiograph.
+
+    Args:
+        grey: uint8 (height, width).
+        coloured: uint8 (height, width, 4) as ``layer`` gives it.
+
+    Returns:
+        uint8 (height, width, 3), blue green red.
+    """
+    opacity = coloured[..., 3:].astype(np.float32) * (STRENGTH / 255.0)
+    mixed = grey[..., None] * (1.0 - opacity) + coloured[..., :3] * opacity
+    return np.rint(mixed).astype(np.uint8)
+
+
+def grey_levels(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Return a radiograph of float32 [0, 1] as uint8, its longest side at most ``side``."""
+    small = resize(pixels, *within(*pixels.shape, side))
+    return np.rint(np.clip(small, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def png(picture: np.ndarray) -> bytes:
+    """Encode uint8 (height, width, 4) as PNG; fast rather than small, it is sent once."""
+    done, stream = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done
+    return stream.tobytes()
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """Encode uint8 (height, width) or (height, width, 3) as JPEG."""
+    done, stream = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert done
+    return stream.tobytes()

@@ -1,0 +1,161 @@
+"""What the network sees: a radiograph fitted into a square of bytes, then scaled by a table.
+
+This is the one definition that training, evaluation and serving share. ``fit`` ends in uint8, so a
+cache of fitted images is small and exact; ``scale`` is a table of 256 rows, so that the numpy code here
+and the layer that training runs inside its graph (``utils.augmentation.Scale``) agree to the bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+
+from utils.errors import BundleError
+from utils.registry import Registry
+
+VERSION = 1
+LETTERBOX = "letterbox"
+
+_LEVELS = np.arange(256, dtype=np.float64)[:, None]
+
+
+def _table(mean: tuple[float, float, float], deviation: tuple[float, float, float]) -> np.ndarray:
+    """Rows of (level - mean) / deviation for the 256 grey levels, float32 (256, 3)."""
+    return ((_LEVELS - np.array(mean)) / np.array(deviation)).astype(np.float32)
+
+
+# Grey level to the three input channels, by the name keras.applications gives each convention.
+SCALINGS: Registry[np.ndarray] = Registry(
+    "scaling",
+    {
+        # ImageNet mean and deviation of levels in [0, 1]: DenseNet.
+        "torch": _table((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+        # [-1, 1]: MobileNetV2.
+        "tf": _table((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+        # Mean of each channel in blue, green, red order taken off: VGG, ResNet.
+        "caffe": _table((103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
+        # Levels as they are; the network scales them itself: EfficientNet.
+        "raw": _table((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        # [0, 1]: the custom network.
+        "unit": _table((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+    },
+)
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """How a radiograph becomes the network's input; stored in the bundle's sidecar.
+
+    Args:
+        image_size: side of the square input, pixels.
+        scaling: name in SCALINGS.
+        fit: how a picture is brought to the square; "letterbox" is the only way there is.
+        version: of this module's arithmetic; a bundle of another version is refused.
+
+    Raises:
+        BundleError: a version or fit that this code does not implement, or an impossible size.
+        UnknownName: a scaling that is not in SCALINGS.
+    """
+
+    image_size: int
+    scaling: str
+    fit: str = LETTERBOX
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if self.version != VERSION or self.fit != LETTERBOX:
+            raise BundleError(
+                f"preprocessing version {self.version} with fit {self.fit!r} is not known here; "
+                f"this release reads version {VERSION} with fit {LETTERBOX!r}"
+            )
+        if not 32 <= self.image_size <= 2048:
+            raise BundleError(f"image size {self.image_size} is outside 32 to 2048 pixels")
+        SCALINGS[self.scaling]
+
+    def as_json(self) -> dict[str, int | str]:
+        """Return the sidecar's ``preprocess`` object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a (height, width) picture lies inside the letterboxed square, in pixels of the square."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    size: int
+
+
+def placement(height: int, width: int, size: int) -> Placement:
+    """Return where a picture of (height, width) lies in a square of ``size``: centred, aspect kept."""
+    ratio = size / max(height, width)
+    inner_height = min(size, max(1, round(height * ratio)))
+    inner_width = min(size, max(1, round(width * ratio)))
+    return Placement(
+        top=(size - inner_height) // 2,
+        left=(size - inner_width) // 2,
+        height=inner_height,
+        width=inner_width,
+        size=size,
+    )
+
+
+def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize a picture: the one resizer of the project.
+
+    Area averaging where both sides shrink (no aliasing), bilinear elsewhere.
+
+    Args:
+        picture: (height, width) or (height, width, channels), uint8 or float32.
+        height, width: of the outcome, pixels.
+
+    Returns:
+        An array of the same type and channels.
+    """
+    if picture.shape[:2] == (height, width):
+        return picture.copy()
+    shrinks = height <= picture.shape[0] and width <= picture.shape[1]
+    return cv2.resize(
+        picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+
+
+def fit(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Fit a radiograph into a square: aspect kept, centred, black around it.
+
+    Args:
+        pixels: float32 (height, width) in [0, 1].
+        size: side of the square, pixels.
+
+    Returns:
+        uint8 (size, size).
+    """
+    place = placement(*pixels.shape, size)
+    inner = resize(pixels, place.height, place.width)
+    square = np.zeros((size, size), np.uint8)
+    square[place.top : place.top + place.height, place.left : place.left + place.width] = np.rint(
+        np.clip(inner, 0.0, 1.0) * 255.0
+    )
+    return square
+
+
+def scale(fitted: np.ndarray, scaling: str) -> np.ndarray:
+    """Look fitted grey levels up in a scaling's table.
+
+    Args:
+        fitted: uint8 (..., size, size).
+        scaling: name in SCALINGS.
+
+    Returns:
+        float32 (..., size, size, 3).
+    """
+    return SCALINGS[scaling][fitted]
+
+
+def preprocess(pixels: np.ndarray, spec: PreprocessSpec) -> np.ndarray:
+    """Turn one radiograph's pixels, float32 (height, width), into float32 (size, size, 3)."""
+    return scale(fit(pixels, spec.image_size), spec.scaling)

@@ -1,0 +1,208 @@
+"""From files and folders to readings, in order: decoded ahead by threads, answered in batches."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import InputError, UnreadableImage
+from utils.formats import FORMATS, decode
+from utils.formats.radiograph import MEGAPIXEL, Limits, Radiograph
+from utils.inference import Reader, Reading
+from utils.preprocess import fit
+
+# Files in a folder that are named so are answered even where their bytes are of no picture: with the error.
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".dcm", ".dicom", ".bmp", ".tif", ".tiff", ".webp"}
+)
+_HEAD_BYTES = 132
+# Decoded pixels that wait for the network at once, beside those being decoded.
+_HELD_PIXELS = 64 * MEGAPIXEL
+_WORKERS = min(4, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What came of one file: a reading or the error, never both."""
+
+    path: Path
+    reading: Reading | None
+    error: InputError | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """A file that could be decoded, with the milliseconds it took."""
+
+    radiograph: Radiograph
+    fitted: np.ndarray
+    timing: dict[str, float]
+
+
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """List the files that are meant by files and folders.
+
+    A file that is named is taken as it is, and so is a path that does not exist, to be answered with
+    its error. Of a folder, all files below it are taken, sorted, that may be images: whose first bytes
+    are of a format in FORMATS, or whose name ends in one of SUFFIXES. Hidden files and folders, and
+    links to folders, are passed over.
+
+    Args:
+        paths: files and folders.
+
+    Returns:
+        Files in the order of ``paths``; a folder without any image stands for itself.
+    """
+    found: list[Path] = []
+    for path in paths:
+        found += (_images_below(path) or [path]) if path.is_dir() else [path]
+    return found
+
+
+def read_files(
+    reader: Reader, files: Iterable[Path], *, batch_size: int = 16, overlay: bool = False
+) -> Iterator[Answer]:
+    """Answer files in the order given.
+
+    Args:
+        reader: the loaded model.
+        files: as ``find_files`` lists them.
+        batch_size: images a forward pass.
+        overlay: draw the map and its blend over the radiograph.
+
+    Yields:
+        An answer a file. A file that cannot be read has its error; the others are not affected.
+    """
+    size, limits = reader.bundle.preprocess.image_size, reader.limits
+    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="decode")
+    try:
+        waiting: list[tuple[Path, _Decoded | InputError]] = []
+        for path, outcome in _decoded_ahead(pool, files, size, limits, batch_size):
+            waiting.append((path, outcome))
+            images = [done for _, done in waiting if isinstance(done, _Decoded)]
+            held = sum(image.radiograph.pixels.size for image in images)
+            if len(images) >= batch_size or held >= _HELD_PIXELS:
+                yield from _answers(reader, waiting, overlay)
+                waiting = []
+        yield from _answers(reader, waiting, overlay)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def overlay_name(path: Path) -> str:
+    """Return a file name for a file's overlay: one for every path, without a separator, readable."""
+    given = os.fsencode(path)
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem)[:80].lstrip(".") or "image"
+    return f"{plain}-{hashlib.sha256(given).hexdigest()[:12]}.jpg"
+
+
+def _images_below(folder: Path) -> list[Path]:
+    """List the files below a folder that may be images, sorted by path."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(place, name)
+            if not name.startswith(".") and _may_be_image(path):
+                found.append(path)
+    return sorted(found)
+
+
+def _may_be_image(path: Path) -> bool:
+    """Whether a file is named like an image or begins like one."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+    except OSError:
+        # Not named like an image, and nothing to be seen of it: taken for none.
+        return False
+    return any(format.matches(head) for format in FORMATS.values())
+
+
+def _decoded_ahead(
+    pool: ThreadPoolExecutor, files: Iterable[Path], size: int, limits: Limits, ahead: int
+) -> Iterator[tuple[Path, _Decoded | InputError]]:
+    """Decode files in the pool and yield them in order, ``ahead`` of them before they are wanted."""
+    window: deque[tuple[Path, Future[_Decoded | InputError]]] = deque()
+    left = iter(files)
+    exhausted = False
+    while True:
+        while not exhausted and (
+            len(window) < _WORKERS or (len(window) < ahead and _held(window) < _HELD_PIXELS)
+        ):
+            path = next(left, None)
+            if path is None:
+                exhausted = True
+            else:
+                window.append((path, pool.submit(_look, path, size, limits)))
+        if not window:
+            return
+        path, future = window.popleft()
+        yield path, future.result()
+
+
+def _held(window: Iterable[tuple[Path, Future[_Decoded | InputError]]]) -> int:
+    """Count the pixels of what is decoded and waits."""
+    done = [future.result() for _, future in window if future.done()]
+    return sum(look.radiograph.pixels.size for look in done if isinstance(look, _Decoded))
+
+
+def _look(path: Path, size: int, limits: Limits) -> _Decoded | InputError:
+    """Read, decode and fit one file, or return why it cannot be."""
+    started = time.perf_counter()
+    try:
+        radiograph = decode(_content(path, limits), limits=limits)
+    except InputError as error:
+        return error
+    decoded = time.perf_counter()
+    fitted = fit(radiograph.pixels, size)
+    timing = {"decode": decoded - started, "fit": time.perf_counter() - decoded}
+    return _Decoded(radiograph, fitted, {name: 1000.0 * spent for name, spent in timing.items()})
+
+
+def _content(path: Path, limits: Limits) -> bytes:
+    """Read a file's bytes, its length checked first."""
+    if path.is_dir():
+        raise InputError(f"there is no image in the folder {path}")
+    try:
+        limits.check_bytes(path.stat().st_size)
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"there is no file or folder {path}") from None
+    except OSError as error:
+        raise UnreadableImage(f"the file cannot be read: {error.strerror}") from error
+
+
+def _answers(
+    reader: Reader, waiting: Sequence[tuple[Path, _Decoded | InputError]], overlay: bool
+) -> Iterator[Answer]:
+    """Run the network over what is decoded and answer every file, in order."""
+    images = [done.fitted for _, done in waiting if isinstance(done, _Decoded)]
+    started = time.perf_counter()
+    outputs = reader.engine.run(np.stack(images)) if images else None
+    spent = 1000.0 * (time.perf_counter() - started) / max(1, len(images))
+    row = 0
+    for path, done in waiting:
+        if isinstance(done, InputError) or outputs is None:
+            assert isinstance(done, InputError)
+            yield Answer(path, None, done)
+            continue
+        timing = {**done.timing, "model": spent}
+        reading = reader.answer(
+            done.radiograph, outputs, row, timing, overlay=overlay, pictures=overlay
+        )
+        row += 1
+        yield Answer(path, reading, None)

@@ -1,0 +1,344 @@
+"""Turns a plan and a corpus into trained weights, an epoch at a time, so that a run can stop and go on.
+
+A run's folder holds ``state.json`` (plan and history), ``last.weights.h5`` (network, optimizer and random
+state after the last epoch), ``best.weights.h5`` (the network of the best epoch by validation AUC),
+``history.csv``, ``curves.png`` and the events for TensorBoard.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from utils.augmentation import training_input
+from utils.batches import Batches, balanced_weights
+from utils.corpus import Corpus
+from utils.curves import Epoch, draw_curves, write_csv, write_tensorboard
+from utils.errors import SetupError
+from utils.model_builder import (
+    LOGIT,
+    RANDOM,
+    REGION,
+    backbone_layers,
+    batch_norms,
+    build_model,
+    load_pretrained,
+)
+from utils.plan import HEAD, Plan
+from utils.preprocess import PreprocessSpec, scale
+from utils.schedule import learning_rate_at, out_of_patience
+
+log = logging.getLogger(__name__)
+
+PREDICT_BATCH = 32
+COMPLETED, PATIENCE, TIME, INTERRUPTED = "completed", "out of patience", "out of time", "interrupted"
+
+
+class TimeUp(Exception):  # noqa: N818 -- no fault
+    """The run's time is over in the middle of an epoch."""
+
+
+class Trainer:
+    """A run: its network, its history and its checkpoints.
+
+    Args:
+        plan: how to train.
+        corpus: on what.
+        run: folder of checkpoints, logs and curves; made where it is missing.
+        progress: show a bar an epoch on stderr.
+    """
+
+    def __init__(self, plan: Plan, corpus: Corpus, run: Path, *, progress: bool = False) -> None:
+        self.plan, self.corpus, self.run, self.progress = plan, corpus, run, progress
+        self.regions = corpus.regions if plan.region_weight > 0 else ()
+        self.history: list[Epoch] = []
+        self._compiled_for = ""
+        with _dtype_policy("mixed_bfloat16" if plan.mixed_precision else "float32"):
+            self.network = self._build()
+        entry = keras.Input((plan.image_size, plan.image_size, 1), dtype="uint8", name="fitted")
+        varied = training_input(plan.spec, augment=plan.augment, seed=plan.seed)(entry)
+        self.model = keras.Model(entry, self.network(varied), name="training")
+        rows = corpus.rows["train"]
+        balanced = plan.class_weight == "balanced"
+        self.batches = Batches(
+            corpus.prepared.images,
+            rows,
+            corpus.labels,
+            regions=corpus.region_of if self.regions else None,
+            batch_size=plan.batch_size,
+            class_weights=balanced_weights(corpus.labels[rows]) if balanced else (1.0, 1.0),
+            seed=plan.seed,
+        )
+
+    def start(self) -> None:
+        """Begin a new run: empty its folder of an old one's files and fill the backbone.
+
+        Raises:
+            SetupError: the pretrained weights are missing or do not fit.
+        """
+        filled = load_pretrained(self.network, self.plan.weights)
+        log.info("%s: %d layers filled from %s", self.plan.architecture, filled, self.plan.weights)
+        self.run.mkdir(parents=True, exist_ok=True)
+        for name in ("state.json", "last.weights.h5", "best.weights.h5"):
+            (self.run / name).unlink(missing_ok=True)
+
+    def resume(self) -> None:
+        """Go back to where the last checkpoint in the run's folder was written.
+
+        Raises:
+            SetupError: there is none, or it belongs to another plan or other data.
+        """
+        path = self.run / "state.json"
+        if not path.is_file():
+            raise SetupError(f"there is no run to resume in {self.run}; start one without --resume")
+        state = json.loads(path.read_text())
+        for name, now in self._identity().items():
+            if state["identity"].get(name) != now:
+                raise SetupError(
+                    f"the run in {self.run} had {name} {state['identity'].get(name)!r}, now it is "
+                    f"{now!r}; resume with the same arguments, or start anew without --resume"
+                )
+        self.history = [Epoch(**row) for row in state["history"]]
+        self._compile(self.history[-1].phase)
+        self.model.load_weights(self.run / "last.weights.h5")
+        log.info("resuming after %d epochs", len(self.history))
+
+    def fit(self, max_minutes: float | None = None) -> str:
+        """Train to the end of the plan, or as far as time, patience or Ctrl-C allow.
+
+        Returns:
+            How it ended: "completed", "out of patience", "out of time" or "interrupted".
+
+        Raises:
+            SetupError: the time was up before one epoch was done, or the loss is no number any more.
+            KeyboardInterrupt: interrupted before one epoch was done.
+        """
+        deadline = time.monotonic() + 60 * max_minutes if max_minutes else math.inf
+        try:
+            outcome = self._run_phases(deadline)
+        except TimeUp:
+            outcome = TIME
+        except KeyboardInterrupt:
+            if not self.history:
+                raise
+            outcome = INTERRUPTED
+        if not self.history:
+            raise SetupError(f"not one epoch was done in {max_minutes} minutes; give it more")
+        log.info("training ended (%s) after %d epochs", outcome, len(self.history))
+        return outcome
+
+    def best_network(self) -> keras.Model:
+        """Return the network of the best epoch, in float32 throughout."""
+        network = self._build()
+        network.load_weights(self.run / "best.weights.h5")
+        return network
+
+    def _build(self) -> keras.Model:
+        plan = self.plan
+        return build_model(
+            plan.architecture, plan.image_size, regions=self.regions, dropout=plan.dropout
+        )
+
+    def _run_phases(self, deadline: float) -> str:
+        names = [name for name, _, _ in self.plan.phases]
+        reached = names.index(self.history[-1].phase) if self.history else 0
+        outcome = COMPLETED
+        for name, epochs, highest in self.plan.phases[reached:]:
+            self._compile(name)
+            while True:
+                done = [row for row in self.history if row.phase == name]
+                if len(done) >= epochs:
+                    outcome = COMPLETED
+                    break
+                if out_of_patience([row.val_auc for row in done], self.plan.patience):
+                    outcome = PATIENCE
+                    break
+                if time.monotonic() + max((row.seconds for row in done), default=0.0) > deadline:
+                    return TIME
+                self._run_epoch(name, epochs, highest, done, deadline)
+        return outcome
+
+    def _run_epoch(
+        self, phase: str, epochs: int, highest: float, done: Sequence[Epoch], deadline: float
+    ) -> None:
+        """Train one epoch, score it on the validation part, and write the checkpoint."""
+        started = time.monotonic()
+        scores = [row.val_auc for row in done]
+        steps = len(self.batches)
+        self.batches.start_epoch(len(self.history))
+
+        def rate(step: int) -> float:
+            share = (len(done) + step / steps) / epochs
+            return learning_rate_at(self.plan.schedule, highest, share, scores)
+
+        title = f"{phase} {len(done) + 1}/{epochs}"
+        with _bar(title, steps, self.progress) as bar:
+            losses = self.model.fit(
+                self.batches, verbose=0, shuffle=False, callbacks=[_Steps(rate, deadline, bar)]
+            )
+        logits = self._validate()
+        row = Epoch(
+            epoch=len(self.history) + 1,
+            phase=phase,
+            seconds=round(time.monotonic() - started, 1),
+            learning_rate=float(self.model.optimizer.learning_rate),
+            loss=float(losses.history["loss"][-1]),
+            **validation_scores(self.corpus.labels[self.corpus.rows["validation"]], logits),
+        )
+        self.history.append(row)
+        log.info(
+            "%s: loss %.4f, validation loss %.4f, AUC %.4f, average precision %.4f (%.0f s)",
+            title,
+            row.loss,
+            row.val_loss,
+            row.val_auc,
+            row.val_average_precision,
+            row.seconds,
+        )
+        self._checkpoint()
+
+    def _validate(self) -> np.ndarray:
+        """Return the logits of the validation part."""
+        rows = self.corpus.rows["validation"]
+        answers = run_network(self.network, self.plan.spec, self.corpus.prepared.images, rows)
+        logits = answers[LOGIT][:, 0]
+        if not np.isfinite(logits).all():
+            raise SetupError(
+                "training diverged: the network's outputs are no numbers any more; use a smaller "
+                "--learning_rate"
+            )
+        return logits
+
+    def _compile(self, phase: str) -> None:
+        """Prepare the model for a phase: what is trained, its losses, a fresh optimizer."""
+        if self._compiled_for == phase:
+            return
+        plan = self.plan
+        hold = plan.batch_norm == "hold" or (
+            plan.batch_norm == "auto" and plan.weights != RANDOM
+        )
+        for layer in backbone_layers(self.network):
+            layer.trainable = phase != HEAD
+        if hold:
+            for layer in batch_norms(self.network):
+                layer.trainable = False
+        loss: dict[str, keras.losses.Loss] = {
+            LOGIT: keras.losses.BinaryCrossentropy(
+                from_logits=True, label_smoothing=plan.label_smoothing
+            )
+        }
+        if self.regions:
+            loss[REGION] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        weights = {LOGIT: 1.0, REGION: plan.region_weight}
+        optimizer = keras.optimizers.AdamW(
+            plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0
+        )
+        self.model.compile(optimizer, loss, loss_weights={name: weights[name] for name in loss})
+        # Built now, so that a checkpoint's optimizer state has variables to go into.
+        optimizer.build(self.model.trainable_variables)
+        self._compiled_for = phase
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what must be the same for a run to go on."""
+        return {**asdict(self.plan), "images": self.corpus.report["used"]}
+
+    def _checkpoint(self) -> None:
+        """Write the run's files; ``state.json`` comes last and makes the others count."""
+        best = max(self.history, key=lambda row: row.val_auc)
+        if best is self.history[-1]:
+            _save_weights(self.network, self.run / "best.weights.h5")
+        _save_weights(self.model, self.run / "last.weights.h5")
+        write_csv(self.run / "history.csv", self.history)
+        write_tensorboard(self.run / "tensorboard", self.history)
+        draw_curves(self.run / "curves.png", self.history)
+        state = {
+            "identity": self._identity(),
+            "history": [asdict(row) for row in self.history],
+        }
+        part = self.run / "state.json.part"
+        part.write_text(json.dumps(state, indent=1))
+        os.replace(part, self.run / "state.json")
+
+
+class _Steps(keras.callbacks.Callback):
+    """Set the learning rate before each step, move the bar after it, stop when time is up."""
+
+    def __init__(self, rate: Any, deadline: float, bar: Any) -> None:
+        super().__init__()
+        self.rate, self.deadline, self.bar = rate, deadline, bar
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.model.optimizer.learning_rate = self.rate(batch)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.bar.update()
+        if logs:
+            self.bar.set_postfix(loss=f"{logs['loss']:.4f}")
+        if time.monotonic() > self.deadline:
+            raise TimeUp
+
+
+def validation_scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    """Return an epoch's validation figures, by the names of ``curves.Epoch``."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    signs = np.where(labels == 1, 1.0, -1.0)
+    return {
+        "val_loss": float(np.mean(np.logaddexp(0.0, -signs * logits))),
+        "val_auc": float(roc_auc_score(labels, logits)),
+        "val_average_precision": float(average_precision_score(labels, logits)),
+    }
+
+
+def run_network(
+    network: keras.Model, spec: PreprocessSpec, images: np.ndarray, rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Answer for the fitted images of the given rows, in batches, on whatever backend trains.
+
+    Returns:
+        The network's outputs by name, float32 (len(rows), ...).
+    """
+    batches = [
+        network.predict_on_batch(scale(images[rows[start : start + PREDICT_BATCH]], spec.scaling))
+        for start in range(0, len(rows), PREDICT_BATCH)
+    ]
+    return {
+        name: np.concatenate([np.asarray(batch[name], np.float32) for batch in batches])
+        for name in batches[0]
+    }
+
+
+def _save_weights(model: keras.Model, path: Path) -> None:
+    """Write weights under another name first: a checkpoint cut short must not replace a whole one."""
+    part = path.with_name(f"part.{path.name}")
+    model.save_weights(part)
+    os.replace(part, path)
+
+
+@contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Build layers under another dtype policy, and leave Keras as it was."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _bar(title: str, steps: int, shown: bool) -> Any:
+    """Return a progress bar on stderr."""
+    from tqdm import tqdm
+
+    return tqdm(total=steps, desc=title, unit="step", disable=not shown, leave=False)

@@ -1,0 +1,157 @@
+"""Turns a plan and a corpus into a bundle: trained, calibrated, decided, scored.
+
+Written against Keras alone, as are the modules it uses, so that it runs on the tensorflow, jax and torch
+backends.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from utils.bundle import (
+    Bundle,
+    CalibrationSection,
+    Decision,
+    Labels,
+    Seen,
+    golden_input,
+    golden_outputs,
+    save_bundle,
+)
+from utils.calibration import choose_operating_point, fit_calibration
+from utils.corpus import FRACTIONS, Corpus
+from utils.datasets.duplicates import fingerprints
+from utils.gradcam import Outputs, explain
+from utils.metrics import summarise
+from utils.model_builder import LOGIT
+from utils.plan import Plan
+from utils.preprocess import scale
+from utils.trainer import Trainer, run_network
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    plan: Plan,
+    corpus: Corpus,
+    run: Path,
+    output: Path,
+    *,
+    max_minutes: float | None = None,
+    resume: bool = False,
+    progress: bool = False,
+    commit: str = "",
+) -> dict[str, Any]:
+    """Train, calibrate, choose the threshold, save the bundle and score its test part.
+
+    Args:
+        plan: how.
+        corpus: on what.
+        run: folder of checkpoints, logs and curves.
+        output: the ``.h5`` file to write.
+        max_minutes: stop in time to be done by then; what is best so far is saved.
+        resume: go on from the last checkpoint in ``run``.
+        progress: show a bar an epoch on stderr.
+        commit: the code's version, for the sidecar.
+
+    Returns:
+        What the command line reports: the outcome and the figures, JSON-able.
+
+    Raises:
+        SetupError: nothing to resume, another plan's checkpoint, weights that do not fit, or not one
+            epoch done before the time was up.
+        KeyboardInterrupt: interrupted before the first epoch was done.
+    """
+    keras.utils.set_random_seed(plan.seed)
+    trainer = Trainer(plan, corpus, run, progress=progress)
+    if resume:
+        trainer.resume()
+    else:
+        trainer.start()
+    outcome = trainer.fit(max_minutes)
+    bundle = finish(trainer, output, outcome=outcome, commit=commit)
+    return {
+        "outcome": outcome,
+        "model": str(output),
+        "sha256": bundle.sha256,
+        "run": str(run),
+        "epochs": len(trainer.history),
+        "counts": corpus.report["used"],
+        "metrics": bundle.metrics,
+    }
+
+
+def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bundle:
+    """Turn a trainer's best weights into a bundle: calibrated, decided, scored."""
+    plan, corpus = trainer.plan, trainer.corpus
+    network = trainer.best_network()
+    explained = explain(network)
+    rows = corpus.rows["validation"]
+    labels = corpus.labels[rows]
+    outputs = Outputs.of(run_network(explained, plan.spec, corpus.prepared.images, rows))
+    calibration = fit_calibration(outputs.logit, labels)
+    probabilities = calibration.probability(outputs.logit)
+    point = choose_operating_point(probabilities, labels, sensitivity=plan.sensitivity)
+
+    def figures(part: str, logits: np.ndarray) -> dict[str, Any]:
+        chosen = corpus.rows[part]
+        return summarise(
+            corpus.labels[chosen],
+            calibration.probability(logits),
+            [corpus.groups[row] for row in chosen],
+            point.threshold,
+        )
+
+    metrics = {"validation": figures("validation", outputs.logit)}
+    if len(corpus.rows["test"]):
+        tested = run_network(explained, plan.spec, corpus.prepared.images, corpus.rows["test"])
+        metrics["test"] = figures("test", tested[LOGIT])
+    used = np.concatenate([corpus.rows["train"], corpus.rows["validation"]])
+    golden = explained.predict_on_batch(scale(golden_input(plan.image_size), plan.spec.scaling))
+    return save_bundle(
+        output,
+        network,
+        spec=plan.spec,
+        regions=trainer.regions,
+        labels=Labels(meaning=corpus.dataset.meaning),
+        decision=Decision(
+            calibration=CalibrationSection(
+                slope=calibration.slope, intercept=calibration.intercept
+            ),
+            threshold=point.threshold,
+            chosen_by=point.chosen_by,
+            doubt=point.doubt,
+        ),
+        scale_top=scale_top(outputs, labels),
+        golden=golden_outputs(Outputs.of(golden)),
+        training={
+            "dataset": corpus.dataset.name,
+            "attribution": corpus.dataset.attribution,
+            "regions": list(corpus.dataset.regions),
+            "counts": corpus.report,
+            "split": {"seed": plan.seed, "fractions": list(FRACTIONS)},
+            "seed": plan.seed,
+            "args": asdict(plan),
+            "outcome": outcome,
+            "epochs": len(trainer.history),
+            "minutes": round(sum(row.seconds for row in trainer.history) / 60, 1),
+            "commit": commit,
+        },
+        metrics=metrics,
+        seen=Seen(
+            frozenset(corpus.prepared.files[row].sha256[:16] for row in used),
+            fingerprints(corpus.prepared.thumbnails[used]),
+        ),
+    )
+
+
+def scale_top(outputs: Outputs, labels: np.ndarray) -> float:
+    """Return the top of the map's colour scale: what nine in ten positive validation maps stay under."""
+    peaks = outputs.map[labels == 1].max(axis=(1, 2))
+    return float(max(np.percentile(peaks, 90), 1e-3))
