@@ -14,6 +14,7 @@ import numpy as np
 from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
 from utils.formats import raster
 from utils.formats.elements import starts_dicom
+from utils.formats.foreign import name_foreign
 from utils.formats.radiograph import Limits, Radiograph
 from utils.registry import Registry
 
@@ -99,9 +100,11 @@ def decode(
             pixels, truncated = format.read(content, limits, allow_truncated)
             _refuse_what_shows_nothing(pixels)
             return Radiograph(pixels, name, truncated)
+    if content.startswith(b"GIF8") and raster.is_animated_gif(content):
+        raise NotARadiograph("this is an animated GIF; a single picture is needed")
     raise UnsupportedFormat(
-        f"this is no picture that is read here; send one of: "
-        f"{', '.join(format.title for format in FORMATS.values())}"
+        f"this seems to be {name_foreign(content)}; "
+        f"{', '.join(format.title for format in FORMATS.values())} files are read"
     )
 
 
@@ -110,10 +113,11 @@ def _refuse_what_shows_nothing(pixels: np.ndarray) -> None:
     height, width = pixels.shape
     if min(height, width) < MIN_SIDE or max(height, width) > MAX_ASPECT * min(height, width):
         raise NotARadiograph(
-            f"the picture is {width} x {height} pixels; a radiograph has at least {MIN_SIDE} pixels "
-            f"a side, and sides that differ by at most {MAX_ASPECT} times"
+            f"the picture is {width} x {height} pixels; a radiograph has at least {MIN_SIDE} "
+            f"pixels a side, and sides that differ by at most {MAX_ASPECT} times"
         )
-    counts = cv2.calcHist([pixels], [0], None, [256], [0.0, 256 / 255]).ravel()
+    # Bins are centred on the 256 grey levels.
+    counts = cv2.calcHist([pixels], [0], None, [256], [-0.5 / 255, 255.5 / 255]).ravel()
     most = np.convolve(counts, np.ones(BLANK_LEVELS), "valid").max()
     if most >= BLANK_SHARE * pixels.size:
         raise NotARadiograph(

@@ -1,19 +1,19 @@
 """Turns the bytes of a DICOM radiograph into brightness, float32 in [0, 1], bone bright.
 
 Stored values pass through the modality transformation (table, or slope and intercept), then the
-first VOI table, else the first window, else a stretch over the values that occur; MONOCHROME1 is then
-inverted, whether or not PresentationLUTShape says so too, and padding ends up black. All of this is
-done once for each value that can occur (65,536 at most), and the picture is one look-up.
+first VOI table, else the first window, else a stretch over the values that occur. MONOCHROME1 is
+then inverted, whether or not PresentationLUTShape says so too, and padding ends up black. All of it
+is done once for each value that can occur (65,536 at most), and the picture is one look-up.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
-from utils.formats import codecs, windowing
-from utils.formats.codecs import PixelLayout
+from utils.errors import NotARadiograph, UnreadableImage
+from utils.formats import pixel_data, windowing
 from utils.formats.elements import PIXEL_DATA, DicomFile, read_elements
+from utils.formats.pixel_data import PixelLayout
 from utils.formats.radiograph import Limits
 
 SOP_CLASS, MODALITY, MEDIA_SOP_CLASS = 0x00080016, 0x00080060, 0x00020002
@@ -28,7 +28,17 @@ FLOAT_PIXELS, DOUBLE_PIXELS = 0x7FE00008, 0x7FE00009
 
 _WANTED = frozenset(
     (
-        *(SOP_CLASS, MODALITY, MEDIA_SOP_CLASS, SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, PLANAR),
+        *(
+            SOP_CLASS,
+            MODALITY,
+            MEDIA_SOP_CLASS,
+            SAMPLES,
+            PHOTOMETRIC,
+            FRAMES,
+            ROWS,
+            COLUMNS,
+            PLANAR,
+        ),
         *(ALLOCATED, STORED, HIGH_BIT, SIGNED, PADDING, PADDING_LIMIT, CENTER, WIDTH, FUNCTION),
         *(INTERCEPT, SLOPE, MODALITY_TABLE, VOI_TABLE, FLOAT_PIXELS, DOUBLE_PIXELS, PIXEL_DATA),
     )
@@ -76,6 +86,7 @@ OTHER_MODALITIES = {
     "RTPLAN": "a radiotherapy plan",
     "RTSTRUCT": "a radiotherapy structure set",
 }
+BAND_ROWS = 256
 RADIOGRAPH_MODALITIES = ("CR", "DX", "DR", "RG", "RF", "SC", "OT")
 
 
@@ -100,9 +111,9 @@ def read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[n
     _refuse_other_modalities(file)
     layout = _read_layout(file)
     limits.check_pixels(layout.rows, layout.columns)
-    samples = codecs.decode_frame(file, layout)
+    samples = pixel_data.decode_frame(file, layout)
     if layout.samples == 3:
-        return _luminance(samples, layout), False
+        return samples.astype(np.float32) / np.float32(255), False
     return _render(samples, file, layout), False
 
 
@@ -174,31 +185,26 @@ def _whole(file: DicomFile, tag: int) -> int | None:
     return values[0] if values else None
 
 
-def _luminance(samples: np.ndarray, layout: PixelLayout) -> np.ndarray:
-    """Return the luminance of 8-bit (height, width, 3) samples by Rec. 601."""
-    if layout.photometric.startswith("YBR"):
-        luminance = samples[..., 0]
-    else:
-        weighted = samples[..., 0] * np.uint32(19595)
-        weighted += samples[..., 1] * np.uint32(38470)
-        weighted += samples[..., 2] * np.uint32(7471)
-        luminance = (weighted + np.uint32(1 << 15)) >> np.uint32(16)
-    return np.ascontiguousarray(luminance.astype(np.float32) / np.float32(255))
-
-
 def _render(samples: np.ndarray, file: DicomFile, layout: PixelLayout) -> np.ndarray:
     """Return stored values as brightness: one table over all values, one look-up."""
-    lowest, highest = layout.lowest, layout.highest
-    stored_values = np.arange(lowest, highest + 1)
-    positions = samples.view(np.uint16) if lowest == 0 else (samples - np.int32(lowest))
-    occurs = np.zeros(len(stored_values), bool)
-    occurs[positions] = True
-    padding = _padding(file, layout, stored_values)
-    brightness = _brightness(file, layout, stored_values, occurs & ~padding)
+    values = np.arange(layout.lowest, layout.highest + 1)
+    # Where values start below zero, this wraps round to positions that start at zero.
+    positions = samples.view(np.uint16) - np.uint16(layout.lowest % 65536)
+    # numpy widens what it indexes with to 64 bits: by bands of rows, that stays small.
+    bands = [positions[row : row + BAND_ROWS] for row in range(0, layout.rows, BAND_ROWS)]
+    occurs = np.zeros(len(values), bool)
+    for band in bands:
+        occurs[band] = True
+    padding = _padding(file, layout, values)
+    brightness = _brightness(file, layout, values, occurs & ~padding)
     if layout.photometric == "MONOCHROME1":
         brightness = 1.0 - brightness
     brightness[padding] = 0.0
-    return np.ascontiguousarray(brightness.astype(np.float32)[positions])
+    table = brightness.astype(np.float32)
+    pixels = np.empty(samples.shape, np.float32)
+    for number, band in enumerate(bands):
+        pixels[number * BAND_ROWS : number * BAND_ROWS + len(band)] = table[band]
+    return pixels
 
 
 def _padding(file: DicomFile, layout: PixelLayout, values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 pydicom's own reader builds an object for everything it meets: a small file of empty sequence items
 costs gigabytes, deep nesting ends in a RecursionError, a deflated one unpacks without bound. This
-walk skips what is not wanted by its length, keeps no patient's name, and is bounded in every respect.
+walk skips what is not wanted, keeps no patient's name, and is bounded in every respect.
 """
 
 from __future__ import annotations
@@ -286,7 +286,7 @@ def _is_kind(kind: bytes) -> bool:
 
 
 def _dataset_start(content: bytes) -> int | None:
-    """Return where the elements begin: after the preamble, or at once; None where there are none."""
+    """Return where the elements begin, after the preamble or at once; None for no DICOM."""
     if content[128:132] == b"DICM":
         return 132
     if content[:4] == b"DICM":

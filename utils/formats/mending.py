@@ -1,4 +1,4 @@
-"""Turns the container of a raster file into facts about it: its size, whether it is whole, a mended copy.
+"""Turns the container of a raster file into facts: its size, whether it is whole, a mended copy.
 
 Nothing here decodes a pixel to show it; the point is to know, before a codec sees the bytes, what
 they declare and whether they end early, and to fill in what is missing where that was asked for.
@@ -17,10 +17,18 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, PALETTE = 0, 3
 # Samples a pixel by PNG colour type.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-# Everything else (text, colour profiles) is dropped unread: it can unpack to much and shows nothing.
+# All else (text, colour profiles) is dropped unread: it can unpack to much and shows nothing.
 _KEPT = (b"IHDR", b"PLTE", b"tRNS", b"eXIf")
 # First pixel and step, by column and by row, of the seven passes of an interlaced PNG.
-_ADAM7 = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
+_ADAM7 = (
+    (0, 8, 0, 8),
+    (4, 8, 0, 8),
+    (0, 4, 4, 8),
+    (2, 4, 0, 4),
+    (0, 2, 2, 4),
+    (1, 2, 0, 2),
+    (0, 1, 1, 2),
+)
 
 END_OF_IMAGE = b"\xff\xd9"
 MAX_SCANS = 200
@@ -125,6 +133,12 @@ def read_png_chunks(content: bytes) -> PngChunks:
     return chunks
 
 
+def check_png_pixels(header: PngHeader, chunks: PngChunks) -> None:
+    """Raise UnreadableImage where the compressed stream holds fewer pixels than are declared."""
+    if not chunks.truncated and len(_unpack_png(header, chunks)) < header.unpacked_bytes:
+        raise UnreadableImage("the PNG file is damaged: it holds fewer pixels than it declares")
+
+
 def mend_png(header: PngHeader, chunks: PngChunks) -> bytes:
     """Return a whole PNG in which the rows that are missing are zero.
 
@@ -133,11 +147,16 @@ def mend_png(header: PngHeader, chunks: PngChunks) -> bytes:
         zlib.error: what is left cannot be unpacked.
     """
     whole = header.unpacked_bytes
-    rows = zlib.decompressobj().decompress(b"".join(chunks.packed), whole)
+    rows = _unpack_png(header, chunks)
     if not rows:
         raise UnreadableImage("the PNG file ends before its first pixel; send the complete file")
     mended = zlib.compress(rows + bytes(whole - len(rows)), 1)
     return PngChunks(chunks.kept, [mended]).assemble()
+
+
+def _unpack_png(header: PngHeader, chunks: PngChunks) -> bytes:
+    """Unpack the filtered rows, at most as many as the header declares."""
+    return zlib.decompressobj().decompress(b"".join(chunks.packed), header.unpacked_bytes)
 
 
 @dataclass(frozen=True)
@@ -155,7 +174,9 @@ class JpegScans:
     def check(self) -> None:
         """Raise UnreadableImage where there is nothing, or far too much, to decode."""
         if self.count == 0:
-            raise UnreadableImage("the JPEG file ends before its first pixel; send the complete file")
+            raise UnreadableImage(
+                "the JPEG file ends before its first pixel; send the complete file"
+            )
         if self.count > MAX_SCANS:
             # Each progressive scan goes over the whole picture: thousands would take minutes.
             raise UnreadableImage(

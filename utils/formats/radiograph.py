@@ -27,7 +27,8 @@ class Limits:
         """Raise TooLarge where ``length`` bytes are over the limit."""
         if length > self.max_bytes:
             raise TooLarge(
-                f"the file has {length / 2**20:.1f} MB; at most {self.max_bytes / 2**20:.0f} MB are read"
+                f"the file has {length / 2**20:.1f} MB; "
+                f"at most {self.max_bytes / 2**20:.0f} MB are read"
             )
 
     def check_pixels(self, height: int, width: int) -> None:

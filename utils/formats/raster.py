@@ -1,19 +1,20 @@
 """Turns the bytes of a PNG, JPEG, BMP, TIFF or WebP file into brightness, float32 in [0, 1].
 
-Colour becomes luminance by Rec. 601 (0.299 red, 0.587 green, 0.114 blue); transparency lies on black.
-A sample of 8 bits is ``level / 255`` exactly. A sample of 16 bits is divided by the full scale of the
-smallest of 8, 10, 12, 14 and 16 bits that holds the picture's highest level, because scanners and
-exports store 12 bits in 16 without saying so.
+Colour becomes luminance by Rec. 601 (0.299 red, 0.587 green, 0.114 blue); what is transparent lies
+on black. A sample of 8 bits is ``level / 255`` exactly. A sample of 16 bits is divided by the full
+scale of the smallest of 8, 10, 12, 14 and 16 bits that holds the picture's highest level, because
+scanners and exports store 12 bits in 16 without saying so.
 
-Pillow's switch for truncated files and its size limit belong to the whole process, and threads serve
-requests; so its plug-ins are opened directly, sizes are checked here against the header, and a file
-that ends early is mended by ``utils.formats.mending`` before it is decoded.
+Pillow's switch for truncated files and its size limit belong to the whole process, and threads
+serve requests; so its plug-ins are opened directly, sizes are checked here against the header, and
+a file that ends early is mended by ``utils.formats.mending`` before it is decoded.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -48,8 +49,8 @@ def _border(title: str) -> Iterator[None]:
         yield
     except (FractureError, MemoryError):
         raise
-    # Codecs raise anything at all over damaged bytes (SyntaxError, struct.error, KeyError, ...), and
-    # each of them means the same to the caller.
+    # Codecs raise anything at all over damaged bytes (SyntaxError, struct.error, KeyError, ...),
+    # and each of them means the same to the caller.
     except Exception as error:
         raise UnreadableImage(f"the {title} file is damaged: {error}") from error
 
@@ -80,7 +81,8 @@ def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.
             raise UnreadableImage(_ends_early("PNG"))
         plain = mending.mend_png(header, chunks) if chunks.truncated else chunks.assemble()
         if header.bit_depth == 16 and header.colour_type != mending.GREY:
-            # Pillow keeps the upper 8 bits of such samples only.
+            # Pillow keeps the upper 8 bits of such samples only; OpenCV would fill in missing rows.
+            mending.check_png_pixels(header, chunks)
             samples = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
             if samples is None:
                 raise UnreadableImage("the PNG file is damaged: its pixels cannot be unpacked")
@@ -147,7 +149,7 @@ def is_animated_gif(content: bytes) -> bool:
 
 
 def full_scale(highest: int) -> int:
-    """Return the level that means white: the smallest of FULL_SCALE_BITS' that holds ``highest``."""
+    """Return the level that means white in a 16-bit picture whose highest level is given."""
     return next(2**bits - 1 for bits in FULL_SCALE_BITS if highest < 2**bits)
 
 
@@ -238,7 +240,7 @@ def _orientation(image: Image) -> int:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
     # A broken EXIF block is common and says nothing about the pixels: viewers show such files as
     # they are stored.
-    except Exception:
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
         return 1
     return orientation if isinstance(orientation, int) else 1
 

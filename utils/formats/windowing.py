@@ -1,7 +1,7 @@
 """Turns stored values into display brightness in [0, 1]: look-up tables, windows, plain stretching.
 
-Everything works in float64 on whatever shape it is given; the DICOM reader gives it the list of values
-that can occur (at most 65,536) instead of the picture, so precision costs no memory.
+Everything works in float64 on whatever shape it is given; the DICOM reader gives it the list of
+values that can occur (at most 65,536) instead of the picture, so precision costs no memory.
 """
 
 from __future__ import annotations

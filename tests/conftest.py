@@ -1,0 +1,35 @@
+"""What several test modules share: drawn pictures, and the real data where it is at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.pictures import draw_radiograph, encode
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+IN_CI = bool(os.environ.get("CI"))
+
+
+def missing(reason: str) -> None:
+    """Skip a test that cannot run on this machine; in CI, where everything is there, fail it."""
+    if IN_CI:
+        pytest.fail(f"must not be skipped in CI: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real radiographs beside the checkout."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        missing(f"the real radiographs are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def radiograph_png() -> bytes:
+    """A drawn radiograph of 96 x 72 pixels as PNG."""
+    return encode(draw_radiograph())
