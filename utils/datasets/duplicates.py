@@ -1,8 +1,8 @@
 """Near-duplicate radiographs found on thumbnails: exact, re-encoded, resized or mirrored copies.
 
-A 256-bit perceptual hash proposes pairs; only pairs whose thumbnails then agree block by block are
-joined, so that different patients in the same projection are not chained into one group. The
-thresholds are chosen on real pairs looked at as pictures: docs/datasets.md has the counts.
+A 256-bit perceptual hash proposes pairs; only pairs whose pixels then agree block by block are joined,
+so that different patients in the same projection are not chained into one group. The thresholds were
+chosen on real pairs looked at as pictures: docs/datasets.md has the counts.
 """
 
 from __future__ import annotations
@@ -11,34 +11,42 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from utils.preprocess import resize
+
 THUMBNAIL_SIZE = 64
+
+# Rows and columns at the edge that stay below this part of the brightest level are no content: the
+# letterbox's bars, whose width depends on rounding, and black borders.
+_BLACK = 1 / 32
+_SMALLEST_CONTENT = 8  # pixels; less content than that is not trimmed to
+_BLUR = 1.0  # pixels (deviation); copies resized on the way are displaced by parts of a pixel
+_CONTRAST = 50.0  # grey levels (deviation) that every thumbnail is brought to
 # Lowest frequencies a side of the cosine transform that the hash keeps: 16 * 16 = 256 bits.
 _FREQUENCIES = 16
 
-# Pairs further apart than this many of the 256 bits are not looked at: copies whose file ends early
-# were found up to 62 bits away from the whole picture.
-CANDIDATE_BITS = 64
-# A fingerprint alone says "the same picture" up to here; different pictures were 18 bits or more apart.
-SEEN_BITS = 14
+# A pair is one picture when its hashes differ in at most so many bits and at least so much of it agrees.
+# Hashes as near as in the first row were always of one picture; in the last row only some were: copies
+# that are marked, masked or truncated, among many different patients in the same projection.
+VERIFIED = ((20, 0.45), (32, 0.70), (64, 0.85))
+NEAR_BITS = VERIFIED[0][0]
+FAR_BITS = VERIFIED[-1][0]
 
 _BLOCK = 8  # pixels a side of the blocks compared
-_BLOCKS = (THUMBNAIL_SIZE // _BLOCK) ** 2
 _INFORMATIVE = 3.0  # grey levels (deviation in a block) from which a block shows something
 _BLANK = 0.75  # grey levels below which a block is filled in: a strip where a file ended, a mask
 _CORRELATED = 0.9  # a block agrees from this correlation on
-AGREEMENT = 0.80  # part of the compared blocks that must agree
 _LEAST_BLOCKS = 8  # fewer blocks than that prove nothing
 _LEAST_COMPARED = 0.4  # part of the informative blocks that must be there in both pictures
-_WORTH_ALIGNING = 0.3  # agreement as they lie from which shifts by a pixel are tried
-_SHIFTS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
+_SHIFTS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1))
 
 _HASH_CHUNK = 256  # rows of the distance table held at once
-_PAIR_CHUNK = 2048  # pairs verified at once
+_PICTURE_CHUNK = 1024  # pictures or pairs held as floats at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +66,7 @@ class DuplicateGroups:
     @property
     def sizes(self) -> Counter[int]:
         """Size of a group to the number of groups of that size, for groups of two and more."""
-        counts = np.bincount(self.group)
-        return Counter(int(size) for size in counts if size > 1)
+        return Counter(int(size) for size in np.bincount(self.group) if size > 1)
 
     def report(self) -> dict[str, object]:
         """Return the counts for a report, as JSON."""
@@ -72,38 +79,6 @@ class DuplicateGroups:
             "largest_group": max(sizes, default=1),
             "sizes": {str(size): sizes[size] for size in sorted(sizes)},
         }
-
-
-def fingerprints(thumbnails: np.ndarray) -> np.ndarray:
-    """Return the perceptual hash of each thumbnail.
-
-    A bit a coefficient of the 16 x 16 lowest frequencies of the cosine transform: whether it is above
-    their median. The first, the mean brightness, counts as zero.
-
-    Args:
-        thumbnails: uint8 (n, 64, 64), made by ``preprocess.fit(pixels, 64)``.
-
-    Returns:
-        uint8 (n, 32): 256 bits each.
-
-    Source:
-        Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section
-        3.2.1, with 256 bits instead of 64.
-    """
-    if thumbnails.shape[1:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE):
-        raise ValueError(f"thumbnails are (n, 64, 64), not {thumbnails.shape}")
-    hashes = np.zeros((len(thumbnails), _FREQUENCIES**2 // 8), np.uint8)
-    for start in range(0, len(thumbnails), _PAIR_CHUNK):
-        spectrum = dctn(
-            thumbnails[start : start + _PAIR_CHUNK].astype(np.float32), axes=(1, 2), norm="ortho"
-        )
-        low = spectrum[:, :_FREQUENCIES, :_FREQUENCIES].reshape(len(spectrum), -1).copy()
-        low[:, 0] = 0.0
-        # Rounding noise in the spectrum of a constant picture must not look like content.
-        low[np.abs(low) < 1e-2] = 0.0
-        above = low > np.median(low, axis=1, keepdims=True)
-        hashes[start : start + _PAIR_CHUNK] = np.packbits(above, axis=1)
-    return hashes
 
 
 def group_duplicates(thumbnails: np.ndarray) -> DuplicateGroups:
@@ -119,16 +94,14 @@ def group_duplicates(thumbnails: np.ndarray) -> DuplicateGroups:
     """
     count = len(thumbnails)
     hashes = fingerprints(thumbnails)
-    flipped = np.ascontiguousarray(thumbnails[:, :, ::-1])
-    plain = _verified(thumbnails, thumbnails, hashes, hashes)
-    mirrored = _verified(thumbnails, flipped, hashes, fingerprints(flipped))
-    known = {tuple(pair) for pair in plain.tolist()}
-    mirrored = np.array(
-        [pair for pair in mirrored.tolist() if tuple(pair) not in known], np.int64
-    ).reshape(-1, 2)
-    pairs = np.concatenate([plain, mirrored])
+    flipped = thumbnails[:, :, ::-1]
+    plain = _verified_pairs(thumbnails, thumbnails, hashes, hashes)
+    turned = _verified_pairs(thumbnails, flipped, hashes, fingerprints(flipped))
+    known = set(map(tuple, plain.tolist()))
+    turned = turned[[tuple(pair) not in known for pair in turned.tolist()]]
+    pairs = np.concatenate([plain, turned])
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, group = connected_components(links, directed=False)
+    group = connected_components(links, directed=False)[1] if count else np.zeros(0)
     return DuplicateGroups(
         group=group.astype(np.int64),
         pairs=pairs,
@@ -136,8 +109,40 @@ def group_duplicates(thumbnails: np.ndarray) -> DuplicateGroups:
     )
 
 
+def fingerprints(thumbnails: np.ndarray) -> np.ndarray:
+    """Return the perceptual hash of each thumbnail.
+
+    A bit a coefficient of the 16 x 16 lowest frequencies of the cosine transform of what the picture
+    shows (black borders off, stretched to the square): whether it is above their median. The first,
+    the mean brightness, counts as zero.
+
+    Args:
+        thumbnails: uint8 (n, 64, 64), made by ``preprocess.fit(pixels, 64)``.
+
+    Returns:
+        uint8 (n, 32): 256 bits each.
+
+    Raises:
+        ValueError: the thumbnails have another shape.
+
+    Source:
+        Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section
+        3.2.1, with 256 bits instead of 64.
+    """
+    if thumbnails.shape[1:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE):
+        raise ValueError(f"thumbnails are (n, 64, 64), not {thumbnails.shape}")
+    hashes = np.zeros((len(thumbnails), _FREQUENCIES**2 // 8), np.uint8)
+    for start in range(0, len(thumbnails), _PICTURE_CHUNK):
+        chunk = slice(start, start + _PICTURE_CHUNK)
+        spectrum = dctn(_content(thumbnails[chunk]), axes=(1, 2), norm="ortho")
+        low = spectrum[:, :_FREQUENCIES, :_FREQUENCIES].reshape(len(spectrum), -1).copy()
+        low[:, 0] = 0.0
+        hashes[chunk] = np.packbits(low > np.median(low, axis=1, keepdims=True), axis=1)
+    return hashes
+
+
 def seen_before(thumbnails: np.ndarray, seen_fingerprints: np.ndarray) -> np.ndarray:
-    """Say which images, plain or mirrored, are copies of those whose fingerprints were kept.
+    """Say which images, as they are or mirrored, are copies of those whose fingerprints were kept.
 
     Args:
         thumbnails: uint8 (n, 64, 64) of the images asked about.
@@ -147,65 +152,66 @@ def seen_before(thumbnails: np.ndarray, seen_fingerprints: np.ndarray) -> np.nda
         bool (n,).
     """
     seen = np.zeros(len(thumbnails), bool)
-    for view in (thumbnails, np.ascontiguousarray(thumbnails[:, :, ::-1])):
+    for view in (thumbnails, thumbnails[:, :, ::-1]):
         for start, distances in _distances(fingerprints(view), seen_fingerprints):
-            seen[start : start + len(distances)] |= (distances <= SEEN_BITS).any(axis=1)
+            seen[start : start + len(distances)] |= (distances <= NEAR_BITS).any(axis=1)
     return seen
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Say how much of each pair of thumbnails shows the same, whatever brightness and contrast.
 
-    The thumbnails are compared in blocks of 8 x 8 pixels by correlation, as they lie and shifted by one
-    pixel. Blocks that show nothing do not count; blocks filled in on one side (a file that ended early,
-    a mask) do not either, as long as enough others remain.
+    What the pictures show is compared in blocks of 8 x 8 pixels by correlation, as it lies and shifted
+    by one pixel. Blocks that show nothing do not count; blocks filled in on one side (a file that ended
+    early, a mask) do not either, as long as enough others remain.
 
     Args:
         first, second: uint8 (m, 64, 64).
 
     Returns:
-        float64 (m,): part of the compared blocks that agree, in [0, 1].
+        float64 (m,): part of the compared blocks that agree at the best shift, in [0, 1].
     """
-    centred, deviation = _blocks(first)
-    best = _agreement_as_they_lie(centred, deviation, second)
-    near = (best >= _WORTH_ALIGNING) & (best < 1.0)
-    for shift in _SHIFTS if near.any() else ():
-        shifted = np.roll(second[near], shift, axis=(1, 2))
-        best[near] = np.maximum(
-            best[near], _agreement_as_they_lie(centred[near], deviation[near], shifted)
-        )
-    identical = (first == second).all(axis=(1, 2)) & (
-        first.max(axis=(1, 2)) > first.min(axis=(1, 2))
-    )
+    left, left_deviation = _blocks(_content(first))
+    right = _content(second)
+    best = np.zeros(len(first))
+    for shift in _SHIFTS:
+        other, other_deviation = _blocks(np.roll(right, shift, axis=(1, 2)))
+        informative = np.maximum(left_deviation, other_deviation) > _INFORMATIVE
+        compared = informative & (np.minimum(left_deviation, other_deviation) >= _BLANK)
+        covariance = np.einsum("ijk,ijk->ij", left, other) / (_BLOCK * _BLOCK)
+        # One grey level squared of noise: the correlation of hardly any contrast proves nothing.
+        noisy = left_deviation * other_deviation + 1.0
+        agrees = (compared & (covariance > _CORRELATED * noisy)).sum(axis=1)
+        used = compared.sum(axis=1)
+        enough = (used >= _LEAST_BLOCKS) & (used >= _LEAST_COMPARED * informative.sum(axis=1))
+        best = np.maximum(best, np.where(enough, agrees / np.maximum(used, 1), 0.0))
+    identical = (first == second).all(axis=(1, 2)) & (np.ptp(first, axis=(1, 2)) > 0)
     best[identical] = 1.0
     return best
 
 
-def _verified(
+def _verified_pairs(
     first: np.ndarray, second: np.ndarray, first_hashes: np.ndarray, second_hashes: np.ndarray
 ) -> np.ndarray:
-    """Return int (m, 2): pairs i < j where first[i] and second[j] are near and agree."""
+    """Return int (m, 2): the pairs i < j where first[i] and second[j] are near and agree."""
+    limits, needed = (np.array(column) for column in zip(*VERIFIED, strict=True))
     found = [np.zeros((0, 2), np.int64)]
-    for pairs in _candidates(first_hashes, second_hashes):
-        agrees = agreement(first[pairs[:, 0]], second[pairs[:, 1]]) >= AGREEMENT
-        found.append(pairs[agrees])
+    for start, distances in _distances(first_hashes, second_hashes, upper=True):
+        rows, columns = np.nonzero(np.triu(distances <= FAR_BITS, 1))
+        pairs = np.column_stack([rows, columns]) + start
+        bits = distances[rows, columns]
+        for at in range(0, len(pairs), _PICTURE_CHUNK):
+            chunk = pairs[at : at + _PICTURE_CHUNK]
+            row = np.searchsorted(limits, bits[at : at + _PICTURE_CHUNK])
+            agrees = agreement(first[chunk[:, 0]], second[chunk[:, 1]]) >= needed[row]
+            found.append(chunk[agrees])
     return np.concatenate(found)
-
-
-def _candidates(first: np.ndarray, second: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield int (m, 2) chunks of the pairs i < j whose hashes are near."""
-    for start, distances in _distances(first, second, upper=True):
-        rows, columns = np.nonzero(distances <= CANDIDATE_BITS)
-        pairs = np.column_stack([rows + start, columns + start])
-        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
-        for part in range(0, len(pairs), _PAIR_CHUNK):
-            yield pairs[part : part + _PAIR_CHUNK]
 
 
 def _distances(
     first: np.ndarray, second: np.ndarray, *, upper: bool = False
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first row and the Hamming distances, uint16 (rows, m), of a chunk of ``first``.
+    """Yield the first row and the Hamming distances, uint16 (rows, columns), of chunks of ``first``.
 
     ``upper`` leaves out the columns before the chunk's first row, which pairs i < j do not need.
     """
@@ -220,25 +226,33 @@ def _distances(
         yield start, distances
 
 
-def _blocks(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _content(thumbnails: np.ndarray) -> np.ndarray:
+    """Return what each picture shows, black borders off, stretched to the square, contrast evened.
+
+    Without the borders a copy's letterbox, one pixel wider or narrower by rounding, changes nothing,
+    and neither does a picture that was squeezed into a square on the way.
+
+    Returns:
+        float32 (n, 64, 64), mean 0.
+    """
+    content = np.empty(thumbnails.shape, np.float32)
+    for index, thumbnail in enumerate(thumbnails):
+        shown = thumbnail > _BLACK * thumbnail.max()
+        rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+        if min(len(rows), len(columns)) >= _SMALLEST_CONTENT:
+            thumbnail = thumbnail[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        stretched = resize(thumbnail.astype(np.float32), THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+        content[index] = cv2.GaussianBlur(stretched, (0, 0), _BLUR)
+    content -= content.mean(axis=(1, 2), keepdims=True)
+    # A nearly constant picture is left flat: its rounding noise is no content.
+    content *= _CONTRAST / np.maximum(content.std(axis=(1, 2), keepdims=True), 2.0)
+    return content
+
+
+def _blocks(content: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return float32 (m, blocks, pixels) less each block's mean, and (m, blocks) deviations."""
     side = THUMBNAIL_SIZE // _BLOCK
-    blocks = thumbnails.reshape(-1, side, _BLOCK, side, _BLOCK).swapaxes(2, 3)
-    blocks = blocks.reshape(-1, _BLOCKS, _BLOCK * _BLOCK).astype(np.float32)
-    blocks -= blocks.mean(axis=2, keepdims=True)
+    blocks = content.reshape(-1, side, _BLOCK, side, _BLOCK).swapaxes(2, 3)
+    blocks = blocks.reshape(-1, side * side, _BLOCK * _BLOCK)
+    blocks = blocks - blocks.mean(axis=2, keepdims=True)
     return blocks, np.sqrt(np.einsum("ijk,ijk->ij", blocks, blocks) / (_BLOCK * _BLOCK))
-
-
-def _agreement_as_they_lie(
-    centred: np.ndarray, deviation: np.ndarray, second: np.ndarray
-) -> np.ndarray:
-    """Return the part of the compared blocks that agree, without moving a picture."""
-    other, other_deviation = _blocks(second)
-    informative = np.maximum(deviation, other_deviation) > _INFORMATIVE
-    compared = informative & (np.minimum(deviation, other_deviation) >= _BLANK)
-    covariance = np.einsum("ijk,ijk->ij", centred, other) / (_BLOCK * _BLOCK)
-    # One grey level squared of noise: correlation of hardly any contrast proves nothing.
-    agrees = compared & (covariance > _CORRELATED * (deviation * other_deviation + 1.0))
-    used = compared.sum(axis=1)
-    enough = (used >= _LEAST_BLOCKS) & (used >= _LEAST_COMPARED * informative.sum(axis=1))
-    return np.where(enough, agrees.sum(axis=1) / np.maximum(used, 1), 0.0)

@@ -132,6 +132,10 @@ def _class_folders(root: Path) -> list[ClassFolder]:
             plain = _plain(inside.name)
             if plain in CLASSES:
                 parts = [PARTS[_plain(name)] for name in above if _plain(name) in PARTS]
+                if len(parts) > 1:
+                    raise DatasetError(
+                        f"{inside} lies below {' and '.join(parts)}; one part is read"
+                    )
                 found.append(
                     ClassFolder(
                         path=inside,

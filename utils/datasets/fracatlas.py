@@ -101,8 +101,9 @@ def load(root: Path, regions: tuple[str, ...]) -> Dataset:
 def read_boxes(root: Path, image_id: str) -> tuple[Box, ...]:
     """Read where the fractures of one image are.
 
-    The PASCAL VOC files say it in whole pixels of the picture, so that no picture is opened for it;
-    the YOLO files say the same in fractions of it. Without the file there are no boxes.
+    The PASCAL VOC files say it in whole pixels of the upright picture (some files are turned by their
+    EXIF rotation first), so that no picture is opened for it; the YOLO files say the same in fractions.
+    Without the file there are no boxes.
 
     Raises:
         DatasetError: the file is there but is no PASCAL VOC annotation.
