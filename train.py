@@ -6,28 +6,23 @@ import argparse
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from utils.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
 from utils.command_line import DONE, INTERRUPTED, Parser, run
+from utils.corpus import read_corpus
 from utils.datasets import AUTO, READERS
-from utils.errors import UnknownName
+from utils.errors import SetupError, UnknownName
 from utils.model_builder import IMAGENET, RANDOM
 from utils.plan import Plan
 from utils.schedule import SCHEDULES
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, train, and print the outcome as one line of JSON."""
-    flags = parser().parse_args()
-    if flags.backend:
-        os.environ["KERAS_BACKEND"] = flags.backend
+    flags = parser().parse_args(arguments)
     plan = plan_of(flags)
-
-    from utils import trainer
-    from utils.corpus import read_corpus
-    from utils.training import train
-
     corpus = read_corpus(
         flags.data,
         dataset=flags.dataset,
@@ -37,6 +32,12 @@ def main() -> int:
         cache=flags.cache or flags.run / "cache",
         progress=not flags.quiet,
     )
+    if flags.backend:
+        os.environ["KERAS_BACKEND"] = flags.backend
+    # Only now: Keras takes seconds to import, and a wrong flag should be answered at once.
+    from utils.trainer import INTERRUPTED as STOPPED
+    from utils.training import train
+
     outcome = train(
         plan,
         corpus,
@@ -48,7 +49,7 @@ def main() -> int:
         commit=_commit(),
     )
     print(json.dumps(outcome))
-    return INTERRUPTED if outcome["outcome"] == trainer.INTERRUPTED else DONE
+    return INTERRUPTED if outcome["outcome"] == STOPPED else DONE
 
 
 def parser() -> Parser:
@@ -57,7 +58,13 @@ def parser() -> Parser:
     add = make.add_argument
     add("--data", type=Path, default=Path("data"), help="the dataset's folder")
     add("--dataset", default=AUTO, help=f"its layout: {AUTO}, {', '.join(READERS)}")
-    add("--region", nargs="+", default=[], metavar="PART", help="body parts to keep; all if not given")
+    add(
+        "--region",
+        nargs="+",
+        default=[],
+        metavar="PART",
+        help="body parts to keep; all if not given",
+    )
     add("--output", type=Path, default=Path("models/best_model.h5"), help="the bundle to write")
     add("--run", type=Path, default=Path("runs/latest"), help="checkpoints, logs and curves")
     add("--cache", type=Path, help="prepared images (default: cache/ in the run's folder)")
@@ -88,7 +95,12 @@ def parser() -> Parser:
     add("--patience", type=_whole, default=8, help="epochs without a better validation AUC")
     add("--weight_decay", type=_not_negative, default=1e-4, help="of AdamW")
     add("--label_smoothing", type=_share, default=0.0, help="of the fracture's loss")
-    add("--region_weight", type=_not_negative, default=0.2, help="of the body part's loss; 0: no such head")
+    add(
+        "--region_weight",
+        type=_not_negative,
+        default=0.2,
+        help="of the body part's loss; 0: no such head",
+    )
     add("--class_weight", choices=("balanced", "none"), default="balanced", help="of the classes")
     add("--no_augmentation", action="store_true", help="show every picture as it is")
     add("--mixed_precision", action="store_true", help="compute in bfloat16")
@@ -102,6 +114,7 @@ def plan_of(flags: argparse.Namespace) -> Plan:
 
     Raises:
         UnknownName: a name that is in none of the tables.
+        SetupError: there is no weight file at the path given.
     """
     ARCHITECTURES[flags.model]
     if flags.dataset != AUTO:
@@ -131,6 +144,11 @@ def plan_of(flags: argparse.Namespace) -> Plan:
     )
     if not 32 <= plan.image_size <= 2048:
         raise UnknownName(f"--image_size {plan.image_size} is outside 32 to 2048 pixels")
+    if plan.weights not in (IMAGENET, RANDOM) and not Path(plan.weights).is_file():
+        raise SetupError(
+            f"there are no weights at {plan.weights}; --weights takes {IMAGENET}, {RANDOM}, or the path "
+            "of a .npz or .h5 file"
+        )
     return plan
 
 

@@ -7,6 +7,7 @@ network. With augmentation off they give exactly ``preprocess.scale`` of their i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import keras
 from keras import ops
@@ -36,7 +37,7 @@ class RandomPose(keras.layers.Layer):
     ) -> None:
         super().__init__(dtype="float32", name="random_pose")
         self.mirror, self.degrees, self.zoom, self.shift = mirror, degrees, zoom, shift
-        self.generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, pictures: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         """Return float32 (n, size, size, 1), unchanged where not training."""
@@ -45,11 +46,11 @@ class RandomPose(keras.layers.Layer):
             return pictures
         count, size = ops.shape(pictures)[0], pictures.shape[1]
         draw = lambda limit: keras.random.uniform(  # noqa: E731
-            (count,), -limit, limit, seed=self.generator
+            (count,), -limit, limit, seed=self.seed_generator
         )
         angle = draw(math.radians(self.degrees))
         ratio = 1.0 / (1.0 + draw(self.zoom))
-        flips = keras.random.uniform((count,), seed=self.generator) < self.mirror
+        flips = keras.random.uniform((count,), seed=self.seed_generator) < self.mirror
         sign = ops.where(flips, -1.0, 1.0)
         # The transform maps places of the outcome to places of the input, about the middle.
         cosine, sine = ratio * ops.cos(angle), ratio * ops.sin(angle)
@@ -84,7 +85,7 @@ class RandomTone(keras.layers.Layer):
     ) -> None:
         super().__init__(dtype="float32", name="random_tone")
         self.brightness, self.contrast, self.noise = brightness, contrast, noise
-        self.generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, pictures: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         """Return float32 (n, size, size, 1), unchanged where not training."""
@@ -92,11 +93,11 @@ class RandomTone(keras.layers.Layer):
             return pictures
         each = (ops.shape(pictures)[0], 1, 1, 1)
         draw = lambda low, high: keras.random.uniform(  # noqa: E731
-            each, low, high, seed=self.generator
+            each, low, high, seed=self.seed_generator
         )
         gain = 1.0 + draw(-self.contrast, self.contrast)
         offset = 255.0 * draw(-self.brightness, self.brightness)
-        grain = keras.random.normal(ops.shape(pictures), seed=self.generator)
+        grain = keras.random.normal(ops.shape(pictures), seed=self.seed_generator)
         varied = (pictures - 127.5) * gain + 127.5 + offset
         varied = varied + grain * 255.0 * draw(0.0, self.noise)
         return ops.where(pictures > 0, varied, pictures)
@@ -113,6 +114,26 @@ class Scale(keras.layers.Layer):
         """Return float32 (n, size, size, 3) from (n, size, size, 1) levels in 0 to 255."""
         levels = ops.cast(ops.round(ops.clip(pictures[..., 0], 0.0, 255.0)), "int32")
         return ops.take(ops.convert_to_tensor(self.table), levels, axis=0)
+
+
+def reseed(model: keras.Model, seed: int, epoch: int) -> None:
+    """Make an epoch's random numbers depend on the seed and the epoch alone.
+
+    Weight files leave the state of random layers out, so that a resumed run would vary its pictures
+    and drop its features otherwise than one that was never stopped.
+    """
+    for number, layer in enumerate(_all_layers(model)):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            generator.state.assign([seed * 1009 + number, epoch << 20])
+
+
+def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _all_layers(layer)
+        else:
+            yield layer
 
 
 def training_input(spec: PreprocessSpec, *, augment: bool, seed: int = 0) -> keras.Sequential:

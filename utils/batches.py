@@ -28,7 +28,7 @@ class Batches(keras.utils.PyDataset):
     def __init__(
         self,
         images: np.ndarray,
-        rows: Sequence[int],
+        rows: Sequence[int] | np.ndarray,
         labels: np.ndarray,
         *,
         regions: np.ndarray | None,
@@ -37,7 +37,12 @@ class Batches(keras.utils.PyDataset):
         seed: int = 0,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
-        self.images, self.rows, self.labels, self.regions = images, np.asarray(rows), labels, regions
+        self.images, self.rows, self.labels, self.regions = (
+            images,
+            np.asarray(rows),
+            labels,
+            regions,
+        )
         self.batch_size, self.class_weights, self.seed = batch_size, class_weights, seed
         self.start_epoch(0)
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 BINS = 15
-# Images times resamples that are held at once.
-_CHUNK = 400_000
+# Images times resamples that are computed at once: few enough for the processor's cache.
+_CHUNK = 100_000
 _NEWTON_STEPS = 40
 
 
@@ -31,7 +31,7 @@ def draws(groups: Sequence[str], resamples: int, seed: int) -> Iterator[np.ndarr
     Yields:
         float64 (some draws, n): how often each draw holds each image, ``resamples`` rows in all.
     """
-    keys, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    keys, member = np.unique(np.asarray(list(groups), dtype=str), return_inverse=True)
     rng = np.random.default_rng(seed)
     chunk = max(1, _CHUNK // max(1, member.size))
     counts = rng.multinomial(keys.size, np.full(keys.size, 1 / keys.size), size=resamples)
@@ -128,10 +128,26 @@ def _calibration_lines(
         offset = offset + free_move
         if np.nanmax(np.abs(np.r_[move, free_move, 0.0])) < 1e-9:
             break
+    # Newton's method may seem to settle where the slope is infinite: the likelihood gets flat there.
+    settled = (np.abs(move) < 1e-6) & _overlap(truth, scores, weights)
     return {
-        "calibration_slope": np.where(np.abs(move) < 1e-6, factor, np.nan),
+        "calibration_slope": np.where(settled, factor, np.nan),
         "calibration_intercept": np.where(np.abs(free_move) < 1e-6, offset, np.nan),
     }
+
+
+def _overlap(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Whether the classes overlap in each weighting, so that no threshold separates them."""
+    drawn = weights > 0
+    positive, negative = drawn & truth, drawn & ~truth
+
+    def least(chosen: np.ndarray) -> np.ndarray:
+        return np.asarray(np.where(chosen, scores, np.inf).min(axis=1))
+
+    def most(chosen: np.ndarray) -> np.ndarray:
+        return np.asarray(np.where(chosen, scores, -np.inf).max(axis=1))
+
+    return (least(positive) < most(negative)) & (most(positive) > least(negative))
 
 
 def bin_of(scores: np.ndarray) -> np.ndarray:

@@ -16,108 +16,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from utils.architectures import ARCHITECTURES
 from utils.calibration import Calibration
 from utils.errors import BundleError, FractureError, ModelMissing
+from utils.golden import golden_section
 from utils.gradcam import Outputs
-from utils.model_builder import EVIDENCE, LOGIT, REGION, build_model
+from utils.model_builder import LOGIT, REGION, build_model
 from utils.preprocess import PreprocessSpec
+from utils.sidecar import (
+    Decision,
+    Labels,
+    MapSection,
+    ModelSection,
+    Sidecar,
+    read_sidecar,
+    sidecar_path,
+)
 
 if TYPE_CHECKING:
     import keras
-
-SCHEMA_VERSION = 1
-GOLDEN_INPUT = "interference-v1"
-# Room for another backend's or processor's float32 arithmetic, far below any lost layer's effect.
-GOLDEN_ABSOLUTE, GOLDEN_RELATIVE = 1e-3, 1e-2
-
-Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelSection(_Section):
-    """Which network the weights belong to; ``heads`` maps a head to its labels."""
-
-    architecture: str
-    evidence: Literal["evidence"] = EVIDENCE
-    logit: Literal["logit"] = LOGIT
-    heads: dict[str, tuple[str, ...]]
-
-
-class Labels(_Section):
-    """The two answers, and what a positive label meant in the data."""
-
-    negative: str = "Normal"
-    positive: str = "Fracture Detected"
-    meaning: str
-
-
-class CalibrationSection(_Section):
-    """See ``calibration.Calibration``."""
-
-    slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    intercept: Finite
-
-
-class Decision(_Section):
-    """From logit to answer: calibration, threshold and the doubtful zone around it."""
-
-    calibration: CalibrationSection
-    threshold: Probability
-    chosen_by: str
-    doubt: tuple[Probability, Probability]
-
-    @model_validator(mode="after")
-    def _doubt_contains_threshold(self) -> Decision:
-        low, high = self.doubt
-        if not low <= self.threshold <= high:
-            raise ValueError("the doubtful zone must contain the threshold")
-        return self
-
-
-class MapSection(_Section):
-    """The top of the activation map's colour scale, logits."""
-
-    scale_top: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Golden(_Section):
-    """A known input and what the network answers to it."""
-
-    input: Literal["interference-v1"] = GOLDEN_INPUT
-    outputs: dict[str, list[Finite]]
-    tolerance: dict[str, Finite]
-
-    @model_validator(mode="after")
-    def _every_output_has_a_tolerance(self) -> Golden:
-        if self.outputs.keys() != self.tolerance.keys():
-            raise ValueError("outputs and tolerance must name the same numbers")
-        return self
-
-
-class Sidecar(_Section):
-    """The schema of the JSON file beside the weights."""
-
-    schema_version: Literal[1] = SCHEMA_VERSION
-    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    model: ModelSection
-    preprocess: dict[str, Any]
-    labels: Labels
-    decision: Decision
-    map: MapSection
-    training: dict[str, Any]
-    metrics: dict[str, Any]
-    golden: Golden
-    environment: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,11 +127,6 @@ class Seen:
     fingerprints: np.ndarray
 
 
-def sidecar_path(model: Path) -> Path:
-    """Return where the sidecar of a ``.h5`` file lies."""
-    return model.with_suffix(".json")
-
-
 def seen_path(model: Path) -> Path:
     """Return where the list of images that a ``.h5`` file has seen lies."""
     return model.with_suffix(".seen.json")
@@ -225,18 +141,7 @@ def read_bundle(path: Path) -> Bundle:
     """
     if not path.is_file():
         raise ModelMissing(f"there is no model at {path}; train one with train.py, or name another")
-    beside = sidecar_path(path)
-    if not beside.is_file():
-        raise BundleError(
-            f"{path.name} has no sidecar {beside.name} beside it, so its input size, scaling, calibration "
-            "and threshold are unknown and it cannot be used; train it with train.py, which writes both"
-        )
-    try:
-        sidecar = Sidecar.model_validate_json(beside.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BundleError(f"{beside.name} is no sidecar of this release: {where}: {first['msg']}") from error
+    sidecar = read_sidecar(path)
     found = _sha256(path)
     if found != sidecar.weights_sha256:
         raise BundleError(
@@ -248,7 +153,9 @@ def read_bundle(path: Path) -> Bundle:
         ARCHITECTURES[bundle.architecture]
         bundle.preprocess  # noqa: B018 -- constructing it checks it
     except (FractureError, TypeError) as error:
-        raise BundleError(f"{beside.name} cannot be used by this release: {error}") from error
+        raise BundleError(
+            f"{sidecar_path(path).name} cannot be used by this release: {error}"
+        ) from error
     return bundle
 
 
@@ -258,9 +165,7 @@ def load_network(bundle: Bundle) -> keras.Model:
     Raises:
         BundleError: the weights do not fit the architecture that the sidecar names.
     """
-    network = build_model(
-        bundle.architecture, bundle.preprocess.image_size, regions=bundle.regions
-    )
+    network = build_model(bundle.architecture, bundle.preprocess.image_size, regions=bundle.regions)
     try:
         network.load_weights(bundle.path)
     except Exception as error:  # Keras and h5py raise half a dozen kinds
@@ -268,50 +173,6 @@ def load_network(bundle: Bundle) -> keras.Model:
             f"the weights in {bundle.path.name} do not fit {bundle.architecture} ({error})"
         ) from error
     return network
-
-
-def golden_input(size: int) -> np.ndarray:
-    """Return the known input, uint8 (1, size, size): rings from two sources, in whole numbers alone."""
-    row, column = np.mgrid[0:size, 0:size].astype(np.int64) * 4096 // size
-    near = (row - 1200) ** 2 + (column - 900) ** 2
-    far = (row - 2900) ** 2 + (column - 3300) ** 2
-    return (((near >> 13) ^ (far >> 14)) & 255).astype(np.uint8)[None]
-
-
-def golden_outputs(outputs: Outputs) -> dict[str, list[float]]:
-    """Boil a forward pass of the known input down to a few numbers that depend on every weight."""
-    numbers = {
-        "logit": [float(outputs.logit[0])],
-        "map": [float(outputs.map[0].max()), float(outputs.map[0].min())],
-        "embedding": [float(outputs.embedding[0].mean())],
-    }
-    if outputs.region is not None:
-        numbers["region"] = [float(value) for value in outputs.region[0]]
-    return numbers
-
-
-def check_golden(bundle: Bundle, outputs: Outputs) -> None:
-    """Hold an engine's answer to the known input against the bundle's.
-
-    Raises:
-        BundleError: they differ by more than the bundle's tolerance.
-    """
-    golden = bundle.sidecar.golden
-    found = golden_outputs(outputs)
-    if found.keys() != golden.outputs.keys():
-        raise BundleError(
-            f"the golden example has {sorted(golden.outputs)}, the network gives {sorted(found)}"
-        )
-    for name, expected in golden.outputs.items():
-        allowed = golden.tolerance[name]
-        # Shape and NaN fail too: only a difference that is known to be small passes.
-        if len(found[name]) != len(expected) or not np.all(
-            np.abs(np.subtract(found[name], expected)) <= allowed
-        ):
-            raise BundleError(
-                f"the network answers the golden example with {name} {found[name]}, the bundle says "
-                f"{expected} (tolerance {allowed}); this installation does not compute as it should"
-            )
 
 
 def save_bundle(
@@ -323,7 +184,7 @@ def save_bundle(
     labels: Labels,
     decision: Decision,
     scale_top: float,
-    golden: dict[str, list[float]],
+    golden: Outputs,
     training: dict[str, Any],
     metrics: dict[str, Any],
     seen: Seen,
@@ -333,7 +194,7 @@ def save_bundle(
     Args:
         path: of the ``.h5`` file; its folder is made where it is missing.
         network: with its final weights, float32.
-        golden: what ``golden_outputs`` gave for ``golden_input``.
+        golden: what the explained network answers to ``golden_input``.
         seen: the images that trained, chose or calibrated it.
 
     Returns:
@@ -344,7 +205,8 @@ def save_bundle(
         {
             "sha256": sorted(seen.sha256),
             "fingerprints": [
-                base64.b64encode(row.tobytes()).decode() for row in np.unique(seen.fingerprints, axis=0)
+                base64.b64encode(row.tobytes()).decode()
+                for row in np.unique(seen.fingerprints, axis=0)
             ],
         },
         indent=0,
@@ -370,13 +232,7 @@ def save_bundle(
             },
         },
         metrics=metrics,
-        golden=Golden(
-            outputs=golden,
-            tolerance={
-                name: GOLDEN_ABSOLUTE + GOLDEN_RELATIVE * float(np.max(np.abs(values)))
-                for name, values in golden.items()
-            },
-        ),
+        golden=golden_section(golden),
         environment=_environment(),
     )
     _part(seen_path(path)).write_text(seen_text)
@@ -401,7 +257,9 @@ def read_seen(bundle: Bundle) -> Seen:
         raise BundleError(f"{path.name} is not the list that belongs to {bundle.path.name}")
     listed = json.loads(text)
     rows = [np.frombuffer(base64.b64decode(row), np.uint8) for row in listed["fingerprints"]]
-    return Seen(frozenset(listed["sha256"]), np.stack(rows) if rows else np.zeros((0, 32), np.uint8))
+    return Seen(
+        frozenset(listed["sha256"]), np.stack(rows) if rows else np.zeros((0, 32), np.uint8)
+    )
 
 
 def _part(path: Path) -> Path:

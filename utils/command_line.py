@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from utils.errors import FractureError, InputError
@@ -34,7 +35,7 @@ def run(command: Callable[[], int]) -> NoReturn:
     """Run a command and exit with what became of it."""
     quieten()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    program = os.path.basename(sys.argv[0])
+    program = Path(sys.argv[0]).name
     try:
         code = command()
         sys.stdout.flush()

@@ -73,8 +73,12 @@ def draw_curves(path: Path, history: Sequence[Epoch]) -> None:
     epochs = [row.epoch for row in history]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, ranking = figure.subplots(1, 2)
-    losses.plot(epochs, [row.loss for row in history], "o-", color="#0072b2", label="training, all heads")
-    losses.plot(epochs, [row.val_loss for row in history], "s-", color="#d55e00", label="validation")
+    losses.plot(
+        epochs, [row.loss for row in history], "o-", color="#0072b2", label="training, all heads"
+    )
+    losses.plot(
+        epochs, [row.val_loss for row in history], "s-", color="#d55e00", label="validation"
+    )
     losses.set(xlabel="epoch", ylabel="cross-entropy (nats)", title="Loss")
     ranking.plot(epochs, [row.val_auc for row in history], "s-", color="#d55e00", label="ROC AUC")
     ranking.plot(
@@ -85,7 +89,9 @@ def draw_curves(path: Path, history: Sequence[Epoch]) -> None:
         label="average precision",
     )
     best = max(history, key=lambda row: row.val_auc)
-    ranking.axvline(best.epoch, color="0.6", linestyle=":", label=f"best epoch ({best.val_auc:.3f})")
+    ranking.axvline(
+        best.epoch, color="0.6", linestyle=":", label=f"best epoch ({best.val_auc:.3f})"
+    )
     ranking.set(xlabel="epoch", ylabel="validation part", title="Ranking")
     tuned = next((row.epoch for row in history if row.phase != "head"), None)
     for axes in (losses, ranking):

@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from utils.bundle import Bundle, check_golden, golden_input, load_network, read_bundle
+from utils.bundle import Bundle, load_network, read_bundle
 from utils.errors import SetupError
+from utils.golden import check_golden, golden_input
 from utils.gradcam import Outputs, explain
 from utils.preprocess import scale
 from utils.registry import Registry
@@ -73,7 +74,7 @@ def load_engine(path: Path, kind: str = DEFAULT_ENGINE) -> Engine:
     maker = ENGINES[kind]
     bundle = read_bundle(path)
     engine = maker(bundle)
-    check_golden(bundle, engine.run(golden_input(bundle.preprocess.image_size)))
+    check_golden(bundle.sidecar.golden, engine.run(golden_input(bundle.preprocess.image_size)))
     log.info(
         "%s engine ready: %s %s in %.1f s",
         kind,

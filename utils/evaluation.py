@@ -34,7 +34,7 @@ class Evaluation:
         bundle: the model that was evaluated.
         dataset: what it was evaluated on.
         scored: the images and answers.
-        report: all figures, JSON-able: what metrics.json holds (docs/evaluation.md).
+        report: all figures, JSON-able: what metrics.json holds.
     """
 
     bundle: Bundle
@@ -178,10 +178,10 @@ def _score(
             outputs.append(engine.run(np.asarray(prepared.images[chunk])))
             bar.update(chunk.size)
     logit = np.concatenate([output.logit for output in outputs])
+    regions = [output.region.argmax(axis=1) for output in outputs if output.region is not None]
     region = None
-    if outputs[0].region is not None:
-        best = np.concatenate([np.argmax(output.region, axis=1) for output in outputs])
-        region = tuple(engine.bundle.regions[row] for row in best)
+    if regions:
+        region = tuple(engine.bundle.regions[row] for row in np.concatenate(regions))
     samples = tuple(prepared.samples[row] for row in rows)
     return Scored(
         samples=samples,

@@ -217,7 +217,8 @@ def _draw(
         if page:
             drawn["radiograph"] = overlay.jpeg(grey)
         if pictures and with_overlay:
-            coloured = overlay.layer(activation, *grey.shape, scale_top)
+            rows, columns = grey.shape
+            coloured = overlay.layer(activation, rows, columns, scale_top)
             drawn["overlay"] = overlay.jpeg(overlay.blend(grey, coloured))
     return drawn
 

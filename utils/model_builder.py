@@ -84,9 +84,9 @@ def _custom_blocks(inputs: keras.KerasTensor) -> keras.KerasTensor:
             features = layers.Conv2D(
                 channels, 3, padding="same", use_bias=False, name=f"{name}_conv"
             )(features)
-            features = layers.BatchNormalization(
-                momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn"
-            )(features)
+            features = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(
+                features
+            )
             features = layers.ReLU(name=f"{name}_relu")(features)
         features = layers.MaxPooling2D(name=f"block{block}_pool")(features)
     return features
@@ -178,7 +178,7 @@ def _load_keras(model: keras.Model, path: Path) -> int:
     found: dict[str, list[np.ndarray]] = {}
     try:
         with h5py.File(path, "r") as file:
-            layers = file["model_weights"] if "model_weights" in file else file
+            layers = file.get("model_weights", file)
             names = {layer.name for layer in backbone_layers(model)}
             for name in names & set(layers):
                 order = layers[name].attrs.get("weight_names", ())

@@ -35,20 +35,22 @@ def within(height: int, width: int, side: int) -> tuple[int, int]:
 
 
 def undo_letterbox(signed: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Cut a map out of its letterbox, at the map's own scale of 16 steps a cell or finer.
+    """Cut a map out of its letterbox.
 
     Args:
         signed: float32 (cells, cells) over the square the network saw.
         height, width: of the original picture, pixels.
 
     Returns:
-        float32 map over the original picture alone, its positive part, logits a cell; any size, the
-        original's aspect.
+        float32 map over the original picture alone, of the original's aspect and at most 512 long: the
+        positive part, logits a cell.
     """
     cells = signed.shape[0]
     # Bilinear between the cells' middles. The square is drawn as large as the layer that is shown, so
     # that cutting it at whole pixels moves no edge by more than half a pixel of that layer.
-    square = resize(np.maximum(signed, 0.0), LAYER_SIDE, LAYER_SIDE) if cells < LAYER_SIDE else signed
+    square = (
+        resize(np.maximum(signed, 0.0), LAYER_SIDE, LAYER_SIDE) if cells < LAYER_SIDE else signed
+    )
     place = placement(height, width, square.shape[0])
     return square[place.top : place.top + place.height, place.left : place.left + place.width]
 
@@ -100,7 +102,8 @@ def blend(grey: np.ndarray, coloured: np.ndarray) -> np.ndarray:
 
 def grey_levels(pixels: np.ndarray, side: int) -> np.ndarray:
     """Return a radiograph of float32 [0, 1] as uint8, its longest side at most ``side``."""
-    small = resize(pixels, *within(*pixels.shape, side))
+    height, width = pixels.shape
+    small = resize(pixels, *within(height, width, side))
     return np.rint(np.clip(small, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 

@@ -112,7 +112,9 @@ def _key(samples: Sequence[Sample], size: int) -> dict[str, object]:
     return {"cache": CACHE_VERSION, "preprocess": VERSION, "size": size, "files": files}
 
 
-def _look(sample: Sample, size: int, limits: Limits) -> tuple[FileFacts, np.ndarray, np.ndarray] | str:
+def _look(
+    sample: Sample, size: int, limits: Limits
+) -> tuple[FileFacts, np.ndarray, np.ndarray] | str:
     """Return a file's facts, fitted image and thumbnail, or why it cannot be read."""
     content = sample.path.read_bytes()
     try:

@@ -134,7 +134,8 @@ def fit(pixels: np.ndarray, size: int) -> np.ndarray:
     Returns:
         uint8 (size, size).
     """
-    place = placement(*pixels.shape, size)
+    height, width = pixels.shape
+    place = placement(height, width, size)
     inner = resize(pixels, place.height, place.width)
     square = np.zeros((size, size), np.uint8)
     square[place.top : place.top + place.height, place.left : place.left + place.width] = np.rint(

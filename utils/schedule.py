@@ -40,9 +40,7 @@ SCHEDULES: Registry[Callable[[float, Sequence[float]], float]] = Registry(
 )
 
 
-def learning_rate_at(
-    schedule: str, highest: float, done: float, scores: Sequence[float]
-) -> float:
+def learning_rate_at(schedule: str, highest: float, done: float, scores: Sequence[float]) -> float:
     """Return the learning rate of the next step.
 
     Args:

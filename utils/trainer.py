@@ -21,7 +21,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from utils.augmentation import training_input
+from utils.augmentation import reseed, training_input
 from utils.batches import Batches, balanced_weights
 from utils.corpus import Corpus
 from utils.curves import Epoch, draw_curves, write_csv, write_tensorboard
@@ -42,10 +42,15 @@ from utils.schedule import learning_rate_at, out_of_patience
 log = logging.getLogger(__name__)
 
 PREDICT_BATCH = 32
-COMPLETED, PATIENCE, TIME, INTERRUPTED = "completed", "out of patience", "out of time", "interrupted"
+COMPLETED, PATIENCE, TIME, INTERRUPTED = (
+    "completed",
+    "out of patience",
+    "out of time",
+    "interrupted",
+)
 
 
-class TimeUp(Exception):  # noqa: N818 -- no fault
+class TimeUp(Exception):
     """The run's time is over in the middle of an epoch."""
 
 
@@ -177,6 +182,7 @@ class Trainer:
         scores = [row.val_auc for row in done]
         steps = len(self.batches)
         self.batches.start_epoch(len(self.history))
+        reseed(self.model, self.plan.seed, len(self.history))
 
         def rate(step: int) -> float:
             share = (len(done) + step / steps) / epochs
@@ -225,9 +231,7 @@ class Trainer:
         if self._compiled_for == phase:
             return
         plan = self.plan
-        hold = plan.batch_norm == "hold" or (
-            plan.batch_norm == "auto" and plan.weights != RANDOM
-        )
+        hold = plan.batch_norm == "hold" or (plan.batch_norm == "auto" and plan.weights != RANDOM)
         for layer in backbone_layers(self.network):
             layer.trainable = phase != HEAD
         if hold:

@@ -14,24 +14,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from utils.bundle import (
-    Bundle,
-    CalibrationSection,
-    Decision,
-    Labels,
-    Seen,
-    golden_input,
-    golden_outputs,
-    save_bundle,
-)
+from utils.bundle import Bundle, Seen, save_bundle
 from utils.calibration import choose_operating_point, fit_calibration
 from utils.corpus import FRACTIONS, Corpus
 from utils.datasets.duplicates import fingerprints
+from utils.golden import golden_input
 from utils.gradcam import Outputs, explain
 from utils.metrics import summarise
 from utils.model_builder import LOGIT
 from utils.plan import Plan
 from utils.preprocess import scale
+from utils.sidecar import CalibrationSection, Decision, Labels
 from utils.trainer import Trainer, run_network
 
 log = logging.getLogger(__name__)
@@ -129,7 +122,7 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
             doubt=point.doubt,
         ),
         scale_top=scale_top(outputs, labels),
-        golden=golden_outputs(Outputs.of(golden)),
+        golden=Outputs.of(golden),
         training={
             "dataset": corpus.dataset.name,
             "attribution": corpus.dataset.attribution,

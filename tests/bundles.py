@@ -1,0 +1,65 @@
+"""A real bundle of a small network with random weights, for tests that need one to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from utils.architectures import ARCHITECTURES
+from utils.bundle import Seen, save_bundle
+from utils.golden import golden_input
+from utils.preprocess import PreprocessSpec, scale
+from utils.sidecar import CalibrationSection, Decision, Labels
+
+
+def tiny_bundle(
+    folder: Path,
+    *,
+    architecture: str = "custom",
+    image_size: int = 64,
+    regions: Sequence[str] = ("hand", "leg"),
+    seed: int = 0,
+    threshold: float = 0.5,
+    doubt: tuple[float, float] = (0.4, 0.6),
+    split: dict[str, object] | None = None,
+) -> Path:
+    """Save a bundle as ``folder/best_model.h5`` and return that path."""
+    import keras
+
+    from utils.gradcam import Outputs, explain
+    from utils.model_builder import build_model
+
+    keras.utils.set_random_seed(seed)
+    network = build_model(architecture, image_size, regions=regions)
+    spec = PreprocessSpec(image_size, ARCHITECTURES[architecture].scaling)
+    outputs = Outputs.of(
+        explain(network).predict_on_batch(scale(golden_input(image_size), spec.scaling))
+    )
+    path = folder / "best_model.h5"
+    save_bundle(
+        path,
+        network,
+        spec=spec,
+        regions=regions,
+        labels=Labels(meaning="A positive answer means that the drawn bone has a gap."),
+        decision=Decision(
+            calibration=CalibrationSection(slope=1.0, intercept=0.0),
+            threshold=threshold,
+            chosen_by="fixed by the test",
+            doubt=doubt,
+        ),
+        scale_top=1.0,
+        golden=outputs,
+        training={
+            "dataset": "drawn",
+            "counts": {},
+            "seed": seed,
+            "args": {},
+            "split": split or {"seed": seed, "fractions": [0.7, 0.15, 0.15]},
+        },
+        metrics={},
+        seen=Seen(frozenset(), np.zeros((0, 32), np.uint8)),
+    )
+    return path

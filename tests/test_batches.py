@@ -1,0 +1,61 @@
+"""Batches: every image once an epoch, weighted by class, silent on unknown regions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from utils.batches import Batches, balanced_weights
+
+
+def make(**options: object) -> Batches:
+    """Ten images whose every pixel is their own number; rows 2 to 8 are used."""
+    images = np.arange(10, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
+    labels = np.array([0, 0, 0, 1, 0, 0, 1, 0, 0, 0])
+    regions = np.array([0, 0, 0, 1, -1, 0, 1, -1, 0, 0])
+    settings = {"regions": regions, "batch_size": 3, "class_weights": (0.5, 4.0), **options}
+    return Batches(images, range(2, 9), labels, **settings)
+
+
+def test_an_epoch_shows_every_chosen_image_once() -> None:
+    batches = make()
+    shown = np.concatenate([batches[index][0][:, 0, 0, 0] for index in range(len(batches))])
+    assert len(batches) == 3
+    assert sorted(shown) == list(range(2, 9))
+
+
+def test_targets_and_weights_belong_to_their_images() -> None:
+    batches = make()
+    for index in range(len(batches)):
+        fitted, targets, weights = batches[index]
+        assert fitted.dtype == np.uint8
+        assert fitted.shape[1:] == (4, 4, 1)
+        for row, number in enumerate(fitted[:, 0, 0, 0]):
+            positive = number in (3, 6)
+            assert targets["logit"][row, 0] == positive
+            assert weights["logit"][row] == (4.0 if positive else 0.5)
+            assert weights["region"][row] == (number not in (4, 7))
+            if number not in (4, 7):
+                assert targets["region"][row, 0] == positive
+
+
+def test_without_a_region_head_there_are_no_region_targets() -> None:
+    _, targets, weights = make(regions=None)[0]
+    assert set(targets) == set(weights) == {"logit"}
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    first, again, other = make(seed=1), make(seed=1), make(seed=2)
+    assert np.array_equal(first.order, again.order)
+    assert not np.array_equal(first.order, other.order)
+    first.start_epoch(5)
+    assert not np.array_equal(first.order, again.order)
+    again.start_epoch(5)
+    assert np.array_equal(first.order, again.order)
+
+
+def test_balanced_weights_make_both_classes_count_alike() -> None:
+    labels = np.array([1, 0, 0, 0, 0])
+    negative, positive = balanced_weights(labels)
+    assert negative * 4 == pytest.approx(positive * 1)
+    assert (negative * 4 + positive) / 5 == pytest.approx(1)

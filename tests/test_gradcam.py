@@ -1,0 +1,80 @@
+"""The map: equal to automatic differentiation, and adding up to the logit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.pictures import draw_radiograph
+from utils.bundle import load_network, read_bundle
+from utils.gradcam import Outputs, explain
+from utils.model_builder import EVIDENCE, LOGIT, build_model
+from utils.preprocess import SCALINGS, PreprocessSpec, preprocess
+
+MODEL = Path(__file__).resolve().parents[1] / "models" / "best_model.h5"
+
+
+def gradcam_by_differentiation(network: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    """Grad-CAM as its paper writes it, with a gradient tape: float32 (n, h, w), not negative."""
+    outputs = {"evidence": network.get_layer(EVIDENCE).output, "logit": network.output[LOGIT]}
+    tapped = keras.Model(network.inputs[0], outputs)
+    with tf.GradientTape() as tape:
+        answers = tapped(tf.constant(inputs), training=False)
+        logit = tf.reduce_sum(answers["logit"])
+    slopes = tape.gradient(logit, answers["evidence"])
+    weights = tf.reduce_mean(slopes, axis=(1, 2), keepdims=True)
+    return tf.nn.relu(tf.reduce_sum(weights * answers["evidence"], axis=-1)).numpy()
+
+
+def assert_map_is_gradcam(network: keras.Model, inputs: np.ndarray) -> None:
+    """Hold the explained network to differentiation and to the sum of its parts."""
+    outputs = Outputs.of(explain(network).predict_on_batch(inputs))
+    expected = gradcam_by_differentiation(network, inputs)
+    assert expected.max() > 0
+    np.testing.assert_allclose(np.maximum(outputs.map, 0), expected, atol=1e-5 * expected.max())
+    bias = float(np.asarray(network.get_layer(LOGIT).bias)[0])
+    np.testing.assert_allclose(outputs.map.sum(axis=(1, 2)) + bias, outputs.logit, atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["custom", "mobilenetv2", "densenet121", "efficientnetb0"])
+def test_the_map_is_gradcam_and_adds_up_to_the_logit(architecture: str) -> None:
+    keras.utils.set_random_seed(3)
+    network = build_model(architecture, 64, regions=("hand", "leg"))
+    logit = network.get_layer(LOGIT)
+    kernel, bias = logit.get_weights()
+    # Shifted, so that evidence for and against both occur whatever the seed.
+    logit.set_weights([kernel + 0.01, bias + 0.7])
+    spec = PreprocessSpec(64, "torch" if architecture == "densenet121" else "unit")
+    inputs = np.stack([preprocess(draw_radiograph(seed=seed), spec) for seed in range(3)])
+    assert spec.scaling in SCALINGS
+    assert_map_is_gradcam(network, inputs)
+
+
+def test_the_shipped_model_explains_itself_exactly() -> None:
+    bundle = read_bundle(MODEL)
+    inputs = np.stack(
+        [preprocess(draw_radiograph(300, 200, seed=seed), bundle.preprocess) for seed in range(3)]
+    )
+    assert_map_is_gradcam(load_network(bundle), inputs)
+
+
+def test_regions_are_probabilities() -> None:
+    outputs = Outputs.of(
+        explain(build_model("custom", 32, regions=("a", "b", "c"))).predict_on_batch(
+            np.ones((2, 32, 32, 3), np.float32)
+        )
+    )
+    assert outputs.region is not None
+    np.testing.assert_allclose(outputs.region.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_a_network_without_regions_gives_none() -> None:
+    outputs = Outputs.of(
+        explain(build_model("custom", 32)).predict_on_batch(np.ones((2, 32, 32, 3), np.float32))
+    )
+    assert outputs.region is None
+    assert outputs.embedding.shape == (2, 256)

@@ -1,0 +1,152 @@
+"""Readings: the verdict follows from the probability, and the JSON is the one that is promised."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.bundles import tiny_bundle
+from tests.pictures import draw_radiograph, encode
+from utils.errors import NotARadiograph, UnreadableImage
+from utils.formats.radiograph import Limits
+from utils.inference import DISCLAIMER, Reader, load_reader
+
+FIELDS = [
+    "prediction",
+    "confidence",
+    "probability",
+    "threshold",
+    "certainty",
+    "label_meaning",
+    "region",
+    "heatmap",
+    "overlay",
+    "peak",
+    "image",
+    "warnings",
+    "model",
+    "timing_ms",
+    "disclaimer",
+]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """A reader with a small real bundle."""
+    return load_reader(tiny_bundle(tmp_path_factory.mktemp("bundle")))
+
+
+@pytest.fixture(scope="module")
+def png() -> bytes:
+    """A drawn radiograph that is large enough not to be warned about."""
+    return encode(draw_radiograph(300, 220))
+
+
+def test_the_answer_has_the_promised_fields_in_their_order(reader: Reader, png: bytes) -> None:
+    answer = reader.read(png).as_json()
+    assert list(answer) == FIELDS
+    assert answer["image"] == {"width": 220, "height": 300, "format": "png"}
+    assert answer["disclaimer"] == DISCLAIMER
+    assert answer["model"] == {"architecture": "custom", "sha256": reader.bundle.sha256}
+    assert answer["warnings"] == []
+    assert set(answer["timing_ms"]) == {"decode", "fit", "model", "map"}
+
+
+def test_the_probability_is_the_calibrated_logit(reader: Reader, png: bytes) -> None:
+    reading = reader.read(png)
+    assert reading.probability == pytest.approx(1 / (1 + np.exp(-reading.logit)), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "doubt", "prediction", "certainty"),
+    [
+        (0.3, (0.2, 0.4), "Fracture Detected", "definite"),
+        (0.7, (0.6, 0.8), "Normal", "definite"),
+        (0.3, (0.2, 0.7), "Fracture Detected", "doubtful"),
+        (0.7, (0.3, 0.8), "Normal", "doubtful"),
+    ],
+)
+def test_verdict_confidence_and_doubt_follow_from_the_probability(
+    tmp_path: Path,
+    png: bytes,
+    threshold: float,
+    doubt: tuple[float, float],
+    prediction: str,
+    certainty: str,
+) -> None:
+    """Random weights answer near one half, so that the threshold alone decides here."""
+    reading = load_reader(tiny_bundle(tmp_path, threshold=threshold, doubt=doubt)).read(png)
+    assert reading.probability == pytest.approx(0.5, abs=0.05)
+    assert (reading.prediction, reading.certainty) == (prediction, certainty)
+    chance = reading.probability if prediction != "Normal" else 1 - reading.probability
+    assert reading.confidence == pytest.approx(chance)
+
+
+def test_the_pictures_are_what_they_say(reader: Reader, png: bytes) -> None:
+    answer = reader.read(png).as_json()
+    heads = {"heatmap": "data:image/png;base64,", "overlay": "data:image/jpeg;base64,"}
+    for name, head in heads.items():
+        assert answer[name].startswith(head)
+        picture = Image.open(io.BytesIO(base64.b64decode(answer[name].removeprefix(head))))
+        assert picture.size == (220, 300)
+
+
+def test_large_pictures_are_shown_smaller_and_peaks_stay_in_the_originals_pixels(
+    reader: Reader,
+) -> None:
+    reading = reader.read(encode(draw_radiograph(1500, 1200)), page=True)
+    sides = [
+        max(Image.open(io.BytesIO(picture)).size)
+        for picture in (reading.heatmap, reading.overlay, reading.radiograph)
+        if picture
+    ]
+    assert sides == [512, 1024, 1024]
+    if reading.peak:
+        assert 0 <= reading.peak[0] < 1200
+        assert 0 <= reading.peak[1] < 1500
+
+
+def test_pictures_are_drawn_only_when_asked_for(reader: Reader, png: bytes) -> None:
+    without = reader.read(png, overlay=False)
+    assert without.heatmap
+    assert without.overlay is None
+    assert without.radiograph is None
+    bare = reader.read(png, pictures=False)
+    assert (bare.heatmap, bare.overlay) == (None, None)
+    assert bare.peak == without.peak
+
+
+def test_a_small_picture_is_read_with_a_warning(reader: Reader) -> None:
+    reading = reader.read(encode(draw_radiograph(120, 90)))
+    assert [notice.code for notice in reading.warnings] == ["low_resolution"]
+    assert "90 pixels" in reading.warnings[0].message
+    assert reading.prediction
+
+
+def test_the_region_is_the_likeliest_of_its_head(reader: Reader, png: bytes) -> None:
+    region = reader.read(png).region
+    assert region
+    assert region["label"] in {"hand", "leg"}
+    assert 0.5 <= region["probability"] <= 1.0
+
+
+def test_a_bundle_without_region_head_gives_none(tmp_path: Path, png: bytes) -> None:
+    assert load_reader(tiny_bundle(tmp_path, regions=())).read(png).region is None
+
+
+def test_what_is_no_radiograph_gets_no_answer(reader: Reader, png: bytes) -> None:
+    with pytest.raises(NotARadiograph):
+        reader.read(encode(np.full((64, 64), 0.5, np.float32)))
+    with pytest.raises(UnreadableImage):
+        reader.read(png[: len(png) // 2])
+
+
+def test_the_readers_limits_hold(reader: Reader, png: bytes) -> None:
+    strict = Reader(reader.engine, limits=Limits(max_pixels=1000))
+    with pytest.raises(Exception, match="megapixels"):
+        strict.read(png)

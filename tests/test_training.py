@@ -1,0 +1,303 @@
+"""Training end to end on drawn bones: it learns, stops, goes on, and leaves a bundle that answers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.commands import run_command
+from tests.trees import folder_tree, fracatlas_tree, mura_tree
+from train import main
+from utils.bundle import read_bundle, read_seen
+from utils.corpus import Corpus, read_corpus
+from utils.engine import load_engine
+from utils.errors import DatasetError, SetupError
+from utils.plan import HEAD, TUNING, Plan
+from utils.trainer import Trainer, validation_scores
+from utils.training import train
+
+ROOT = Path(__file__).resolve().parents[1]
+PLAN = Plan(
+    architecture="custom",
+    image_size=48,
+    weights="none",
+    epochs=2,
+    head_epochs=1,
+    batch_size=8,
+    learning_rate=2e-3,
+    head_learning_rate=2e-3,
+    schedule="cosine",
+    patience=5,
+    weight_decay=1e-4,
+    dropout=0.1,
+    label_smoothing=0.0,
+    region_weight=0.2,
+    class_weight="balanced",
+    augment=False,
+    batch_norm="auto",
+    mixed_precision=False,
+    sensitivity=0.9,
+    seed=0,
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """A drawn FracAtlas, read and split."""
+    root = tmp_path_factory.mktemp("data")
+    return read_corpus(
+        fracatlas_tree(root / "atlas", per_class=40),
+        dataset="auto",
+        regions=(),
+        size=48,
+        seed=0,
+        cache=root / "cache",
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Path:
+    """A folder with a finished run and its bundle."""
+    folder = tmp_path_factory.mktemp("run")
+    outcome = train(
+        replace(PLAN, epochs=12, patience=50), corpus, folder / "run", folder / "best_model.h5"
+    )
+    (folder / "outcome.json").write_text(json.dumps(outcome))
+    return folder
+
+
+def test_a_small_network_learns_to_find_the_gap_in_a_drawn_bone(trained: Path) -> None:
+    metrics = read_bundle(trained / "best_model.h5").metrics
+    assert metrics["validation"]["roc_auc"]["value"] > 0.9
+    assert metrics["test"]["roc_auc"]["value"] > 0.75
+
+
+def test_the_bundle_says_how_it_was_made(trained: Path, corpus: Corpus) -> None:
+    bundle = read_bundle(trained / "best_model.h5")
+    assert bundle.training["dataset"] == "fracatlas"
+    assert bundle.training["args"]["epochs"] == 12
+    assert bundle.training["split"] == {"seed": 0, "fractions": [0.7, 0.15, 0.15]}
+    assert bundle.labels.meaning == corpus.dataset.meaning
+    assert bundle.regions == ("hand", "leg")
+    used = len(corpus.rows["train"]) + len(corpus.rows["validation"])
+    assert len(read_seen(bundle).sha256) == used
+
+
+def test_the_bundle_answers_what_the_run_measured(trained: Path, corpus: Corpus) -> None:
+    engine = load_engine(trained / "best_model.h5")
+    rows = corpus.rows["validation"]
+    logits = engine.run(corpus.prepared.images[rows]).logit
+    best = max(history(trained / "run"), key=lambda row: float(row["val_auc"]))
+    scores = validation_scores(corpus.labels[rows], logits)
+    assert scores["val_auc"] == pytest.approx(float(best["val_auc"]), abs=1e-6)
+    assert scores["val_loss"] == pytest.approx(float(best["val_loss"]), abs=1e-4)
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    """Read a run's CSV."""
+    with (run / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_logs_curves_and_events(trained: Path) -> None:
+    run = trained / "run"
+    rows = history(run)
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    logged = [event.value for event in events.Scalars("epoch/val_auc")]
+    np.testing.assert_allclose(logged, [float(row["val_auc"]) for row in rows], atol=1e-6)
+
+
+def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path, corpus: Corpus) -> None:
+    """Two epochs, a stop and two more give the weights that four epochs give."""
+    plan = replace(PLAN, epochs=4, augment=True, schedule="cosine")
+    whole = run_epochs(plan, corpus, tmp_path / "whole", 4)
+    run_epochs(plan, corpus, tmp_path / "parts", 2)
+    resumed = Trainer(plan, corpus, tmp_path / "parts")
+    resumed.resume()
+    assert len(resumed.history) == 2
+    resumed.fit()
+    assert [row.loss for row in resumed.history] == [row.loss for row in whole.history]
+    for ours, theirs in zip(
+        resumed.network.get_weights(), whole.network.get_weights(), strict=True
+    ):
+        assert np.array_equal(ours, theirs)
+
+
+def run_epochs(plan: Plan, corpus: Corpus, run: Path, epochs: int) -> Trainer:
+    """Train and let go after so many epochs, as a kill between two epochs would."""
+    keras.utils.set_random_seed(plan.seed)
+    trainer = Trainer(plan, corpus, run)
+    trainer.start()
+    ((name, planned, highest),) = plan.phases
+    trainer._compile(name)
+    for _ in range(epochs):
+        trainer._run_epoch(name, planned, highest, list(trainer.history), float("inf"))
+    return trainer
+
+
+def test_resuming_with_other_arguments_is_refused_naming_the_argument(
+    trained: Path, corpus: Corpus
+) -> None:
+    trainer = Trainer(
+        replace(PLAN, epochs=12, patience=50, learning_rate=1e-5), corpus, trained / "run"
+    )
+    with pytest.raises(SetupError, match="learning_rate"):
+        trainer.resume()
+
+
+def test_resuming_nothing_is_refused(tmp_path: Path, corpus: Corpus) -> None:
+    with pytest.raises(SetupError, match="no run to resume"):
+        Trainer(PLAN, corpus, tmp_path / "none").resume()
+
+
+def test_the_head_is_trained_first_and_alone(tmp_path: Path, trained: Path, corpus: Corpus) -> None:
+    plan = replace(PLAN, weights=str(trained / "best_model.h5"), epochs=1, head_epochs=1)
+    assert [name for name, _, _ in plan.phases] == [HEAD, TUNING]
+    trainer = Trainer(plan, corpus, tmp_path / "run")
+    trainer.start()
+    kernel = trainer.network.get_layer("block1a_conv").get_weights()[0]
+    norms = trainer.network.get_layer("block1a_bn").get_weights()
+    trainer._compile(HEAD)
+    trainer._run_epoch(HEAD, 1, 1e-3, [], float("inf"))
+    assert np.array_equal(kernel, trainer.network.get_layer("block1a_conv").get_weights()[0])
+    trainer._compile(TUNING)
+    trainer._run_epoch(TUNING, 1, 1e-3, [], float("inf"))
+    assert not np.array_equal(kernel, trainer.network.get_layer("block1a_conv").get_weights()[0])
+    for before, after in zip(
+        norms, trainer.network.get_layer("block1a_bn").get_weights(), strict=True
+    ):
+        assert np.array_equal(before, after)  # pretrained statistics are held
+
+
+def test_a_run_out_of_patience_stops_early(tmp_path: Path, corpus: Corpus) -> None:
+    keras.utils.set_random_seed(0)
+    plan = replace(PLAN, epochs=30, patience=1, learning_rate=1e-12, schedule="constant")
+    trainer = Trainer(plan, corpus, tmp_path)
+    trainer.start()
+    assert trainer.fit() == "out of patience"
+    assert len(trainer.history) < 30
+
+
+def test_time_that_is_up_before_one_epoch_is_a_fault(tmp_path: Path, corpus: Corpus) -> None:
+    trainer = Trainer(PLAN, corpus, tmp_path)
+    trainer.start()
+    with pytest.raises(SetupError, match="not one epoch"):
+        trainer.fit(max_minutes=1e-9)
+
+
+def test_a_diverging_run_is_a_fault_and_no_model(tmp_path: Path, corpus: Corpus) -> None:
+    plan = replace(PLAN, learning_rate=1e30, schedule="constant", epochs=3)
+    with pytest.raises(SetupError, match="learning_rate"):
+        train(plan, corpus, tmp_path / "run", tmp_path / "best_model.h5")
+    assert not (tmp_path / "best_model.h5").exists()
+
+
+def test_mixed_precision_trains_and_saves_float32(tmp_path: Path, corpus: Corpus) -> None:
+    train(replace(PLAN, epochs=1, mixed_precision=True), corpus, tmp_path, tmp_path / "m.h5")
+    assert keras.config.dtype_policy().name == "float32"
+    assert load_engine(tmp_path / "m.h5").run(corpus.prepared.images[:2]).logit.dtype == np.float32
+
+
+def test_truncated_images_train_nothing(tmp_path: Path) -> None:
+    root = fracatlas_tree(tmp_path / "atlas", per_class=40)
+    for path in sorted((root / "images" / "Non_fractured").glob("*.jpg"))[:5]:
+        path.write_bytes(path.read_bytes()[:-400])
+    corpus = read_corpus(
+        root, dataset="fracatlas", regions=(), size=32, seed=0, cache=tmp_path / "cache"
+    )
+    truncated = {i for i, facts in enumerate(corpus.prepared.files) if facts.truncated}
+    assert len(truncated) == 5
+    assert not truncated & set(np.concatenate(list(corpus.rows.values())))
+    assert corpus.report["truncated_left_out"] == 5
+
+
+def test_a_part_without_one_class_is_refused_with_counts(tmp_path: Path) -> None:
+    root = fracatlas_tree(tmp_path / "atlas", per_class=2)
+    with pytest.raises(DatasetError):
+        read_corpus(root, dataset="auto", regions=(), size=32, seed=0, cache=tmp_path / "cache")
+
+
+def arguments(*more: object) -> list[str]:
+    """The flags of a short training of the custom network."""
+    flags = ("--model", "custom", "--image_size", "32", "--batch_size", "8", "--quiet")
+    return [*flags, *map(str, more)]
+
+
+@pytest.mark.parametrize("tree", [folder_tree, mura_tree])
+def test_the_command_trains_on_every_layout(
+    tmp_path: Path, tree: Callable[[Path], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "best_model.h5"
+    where = ("--data", tree(tmp_path / "data"), "--run", tmp_path / "run", "--output", model)
+    answer = run_command(capsys, main, arguments(*where, "--epochs", 1))
+    assert answer.code == 0, answer.errors
+    outcome = json.loads(answer.output.splitlines()[-1])
+    assert outcome["outcome"] == "completed"
+    assert outcome["sha256"] == read_bundle(model).sha256
+    assert "test" in outcome["metrics"]
+
+
+def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
+    run, model = tmp_path / "run", tmp_path / "best_model.h5"
+    where = ("--data", folder_tree(tmp_path / "data"), "--run", run, "--output", model)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            ROOT / "train.py",
+            *arguments(*where, "--epochs", 9999, "--patience", 9999),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 90
+    while not (run / "state.json").is_file() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert json.loads(output.splitlines()[-1])["outcome"] == "interrupted"
+    assert read_bundle(model).training["outcome"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "words"),
+    [
+        (("--model", "alexnet"), 2, "choose one of: custom, vgg16"),
+        (("--epochs", "0"), 2, "whole number of at least 1"),
+        (("--epoch_s", "3"), 2, "--epoch_s"),
+        (("--dataset", "coco"), 2, "choose one of: mura, fracatlas, folder"),
+        (("--image_size", "9"), 2, "32 to 2048"),
+        (("--data", "nowhere", "--weights", "none"), 2, "nowhere"),
+        (("--schedule", "step"), 2, "cosine"),
+        (("--weights", "gone.npz"), 3, "gone.npz"),
+    ],
+)
+def test_a_wrong_flag_is_one_line_naming_the_choices(
+    tmp_path: Path,
+    flags: tuple[str, ...],
+    code: int,
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer = run_command(capsys, main, [*flags, "--run", str(tmp_path / "run")])
+    assert answer.code == code
+    assert answer.output == ""
+    assert words in answer.errors
+    assert len(answer.errors.splitlines()) == 1

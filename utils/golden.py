@@ -1,0 +1,68 @@
+"""The golden example: a known input, and what a bundle's network answers to it.
+
+The input is made by whole-number arithmetic, so it is the same everywhere and shows no patient.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from utils.errors import BundleError
+from utils.gradcam import Outputs
+from utils.sidecar import Golden
+
+# Room for another backend's or processor's float32 arithmetic, far below any lost layer's effect.
+ABSOLUTE, RELATIVE = 1e-3, 1e-2
+
+
+def golden_input(size: int) -> np.ndarray:
+    """Return the known input, uint8 (1, size, size): rings from two sources, in whole numbers alone."""
+    row, column = np.mgrid[0:size, 0:size].astype(np.int64) * 4096 // size
+    near = (row - 1200) ** 2 + (column - 900) ** 2
+    far = (row - 2900) ** 2 + (column - 3300) ** 2
+    return (((near >> 13) ^ (far >> 14)) & 255).astype(np.uint8)[None]
+
+
+def golden_outputs(outputs: Outputs) -> dict[str, list[float]]:
+    """Boil a forward pass of the known input down to a few numbers that depend on every weight."""
+    numbers = {
+        "logit": [float(outputs.logit[0])],
+        "map": [float(outputs.map[0].max()), float(outputs.map[0].min())],
+        "embedding": [float(outputs.embedding[0].mean())],
+    }
+    if outputs.region is not None:
+        numbers["region"] = [float(value) for value in outputs.region[0]]
+    return numbers
+
+
+def golden_section(outputs: Outputs) -> Golden:
+    """Make the sidecar's ``golden`` object from a forward pass of the known input."""
+    numbers = golden_outputs(outputs)
+    tolerance = {
+        name: ABSOLUTE + RELATIVE * float(np.max(np.abs(values)))
+        for name, values in numbers.items()
+    }
+    return Golden(outputs=numbers, tolerance=tolerance)
+
+
+def check_golden(golden: Golden, outputs: Outputs) -> None:
+    """Hold an engine's answer to the known input against the bundle's.
+
+    Raises:
+        BundleError: they differ by more than the bundle's tolerance.
+    """
+    found = golden_outputs(outputs)
+    if found.keys() != golden.outputs.keys():
+        raise BundleError(
+            f"the golden example has {sorted(golden.outputs)}, the network gives {sorted(found)}"
+        )
+    for name, expected in golden.outputs.items():
+        allowed = golden.tolerance[name]
+        # Shape and NaN fail too: only a difference that is known to be small passes.
+        if len(found[name]) != len(expected) or not np.all(
+            np.abs(np.subtract(found[name], expected)) <= allowed
+        ):
+            raise BundleError(
+                f"the network answers the golden example with {name} {found[name]}, the bundle says "
+                f"{expected} (tolerance {allowed}); this installation does not compute as it should"
+            )

@@ -1,0 +1,120 @@
+"""The schema of the JSON file beside the weights: what a bundle's sidecar must say, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from utils.errors import BundleError
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSection(_Section):
+    """Which network the weights belong to; ``heads`` maps a head to its labels."""
+
+    architecture: str
+    evidence: Literal["evidence"] = "evidence"
+    logit: Literal["logit"] = "logit"
+    heads: dict[str, tuple[str, ...]]
+
+
+class Labels(_Section):
+    """The two answers, and what a positive label meant in the data."""
+
+    negative: str = "Normal"
+    positive: str = "Fracture Detected"
+    meaning: str
+
+
+class CalibrationSection(_Section):
+    """See ``calibration.Calibration``."""
+
+    slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    intercept: Finite
+
+
+class Decision(_Section):
+    """From logit to answer: calibration, threshold and the doubtful zone around it."""
+
+    calibration: CalibrationSection
+    threshold: Probability
+    chosen_by: str
+    doubt: tuple[Probability, Probability]
+
+    @model_validator(mode="after")
+    def _doubt_contains_threshold(self) -> Decision:
+        low, high = self.doubt
+        if not low <= self.threshold <= high:
+            raise ValueError("the doubtful zone must contain the threshold")
+        return self
+
+
+class MapSection(_Section):
+    """The top of the activation map's colour scale, logits."""
+
+    scale_top: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Golden(_Section):
+    """A known input and what the network answers to it."""
+
+    input: Literal["interference-v1"] = "interference-v1"
+    outputs: dict[str, list[Finite]]
+    tolerance: dict[str, Finite]
+
+    @model_validator(mode="after")
+    def _every_output_has_a_tolerance(self) -> Golden:
+        if self.outputs.keys() != self.tolerance.keys():
+            raise ValueError("outputs and tolerance must name the same numbers")
+        return self
+
+
+class Sidecar(_Section):
+    """The schema of the JSON file beside the weights."""
+
+    schema_version: Literal[1] = 1
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    model: ModelSection
+    preprocess: dict[str, Any]
+    labels: Labels
+    decision: Decision
+    map: MapSection
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    golden: Golden
+    environment: dict[str, Any]
+
+
+def sidecar_path(model: Path) -> Path:
+    """Return where the sidecar of a ``.h5`` file lies."""
+    return model.with_suffix(".json")
+
+
+def read_sidecar(model: Path) -> Sidecar:
+    """Read and check the sidecar of a ``.h5`` file.
+
+    Raises:
+        BundleError: it is missing, or is no sidecar of this release; the message names the field.
+    """
+    path = sidecar_path(model)
+    if not path.is_file():
+        raise BundleError(
+            f"{model.name} has no sidecar {path.name} beside it, so its input size, scaling, calibration "
+            "and threshold are unknown and it cannot be used; train it with train.py, which writes both"
+        )
+    try:
+        return Sidecar.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BundleError(
+            f"{path.name} is no sidecar of this release: {where}: {first['msg']}"
+        ) from error
