@@ -1,0 +1,100 @@
+# What can be done here, a verb each; `make help` lists them. GNU make and a suitable Python are enough.
+
+PORT ?= 5000
+# An interpreter of your choice: `make run PYTHON=/path/to/python3.12`.
+PYTHON ?=
+# More arguments for a verb: `make test ARGS=tests/test_preprocess.py`.
+ARGS ?=
+
+# TensorFlow publishes wheels for these versions; the locks are resolved for all of them.
+PYTHONS := python3.13 python3.12 python3.11 python3
+RANGE := 3.11, 3.12 or 3.13
+
+VENV_PYTHON := .venv/bin/python
+PIP_INSTALL := $(VENV_PYTHON) -m pip --disable-pip-version-check install --quiet --require-hashes
+# The tool that writes the locks; users of the project never need it.
+UV := .venv/bin/uv
+UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install run test lint format types check hooks lock train evaluate predict clean
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
+
+install: .venv/.runtime ## make .venv and install what is locked, without starting anything
+
+run: .venv/.runtime ## install what is locked and serve the app on 127.0.0.1:5000 (PORT= changes it)
+	@echo "Serving on http://127.0.0.1:$(PORT)/ (Ctrl-C stops). Open it in a browser, or try:"
+	@echo "    curl -F file=@radiograph.png http://127.0.0.1:$(PORT)/predict"
+	@exec $(VENV_PYTHON) -m gunicorn --bind 127.0.0.1:$(PORT) app:app
+
+test: .venv/.dev ## run the tests with coverage (ARGS= runs some of them, without)
+	$(VENV_PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov)
+
+lint: .venv/.dev ## check layout and rules with ruff
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m ruff check .
+
+format: .venv/.dev ## lay the code out and mend what ruff can mend
+	$(VENV_PYTHON) -m ruff format .
+	$(VENV_PYTHON) -m ruff check --fix .
+
+types: .venv/.dev ## check the types with mypy
+	$(VENV_PYTHON) -m mypy
+
+check: lint types test ## all that CI runs
+
+hooks: .venv/.dev ## let git run lint and types before each commit
+	$(VENV_PYTHON) -m pre_commit install
+
+lock: $(UV) ## pin requirements*.txt for every platform (ARGS=--upgrade takes newer releases)
+	$(UV_COMPILE) $(ARGS) requirements.txt --output-file requirements.lock
+	$(UV_COMPILE) $(ARGS) --constraints requirements.lock requirements-dev.txt --output-file requirements-dev.lock
+
+train: .venv/.runtime ## train a model on data/ (ARGS="--data ROOT --model mobilenetv2 ..." changes that)
+	$(VENV_PYTHON) train.py $(ARGS)
+
+evaluate: .venv/.runtime ## evaluate models/best_model.h5 on the test part of data/ (ARGS= as evaluate.py)
+	$(VENV_PYTHON) evaluate.py $(ARGS)
+
+predict: .venv/.runtime ## score radiographs: make predict ARGS="FILE_OR_FOLDER ..."
+	$(VENV_PYTHON) predict.py $(ARGS)
+
+clean: ## remove .venv, caches and coverage data; data, models, runs and reports stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is newer than its lock when the environment holds what the lock says.
+.venv/.runtime: requirements.lock | $(VENV_PYTHON)
+	@echo "Installing requirements.lock into .venv (TensorFlow is large; the first time takes minutes)"
+	@$(PIP_INSTALL) --requirement requirements.lock
+	@touch $@
+
+.venv/.dev: requirements-dev.lock | $(VENV_PYTHON)
+	@echo "Installing requirements-dev.lock into .venv (TensorFlow is large; the first time takes minutes)"
+	@$(PIP_INSTALL) --requirement requirements-dev.lock
+	@touch $@
+
+$(VENV_PYTHON):
+	@found=; \
+	for candidate in $(if $(PYTHON),"$(PYTHON)",$(PYTHONS)); do \
+		if "$$candidate" -c 'import ensurepip, sys, venv; \
+			sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+		then found=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "No suitable Python: looked for $(if $(PYTHON),$(PYTHON),$(PYTHONS)); none is Python $(RANGE)" \
+			"(the versions TensorFlow has wheels for) with its venv module." >&2; \
+		echo "On Debian 12, Ubuntu 24.04 and later: apt install python3-venv." \
+			"Or name one: make run PYTHON=/path/to/python3.12" >&2; \
+		exit 1; \
+	fi; \
+	echo "Making .venv with $$("$$found" --version)"; \
+	"$$found" -m venv --clear .venv || { rm -rf .venv; exit 1; }
+
+$(UV): | $(VENV_PYTHON)
+	$(VENV_PYTHON) -m pip --disable-pip-version-check install --quiet uv
