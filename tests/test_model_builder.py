@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -61,6 +62,34 @@ def test_a_trained_file_fills_the_backbone_of_another_model(tmp_path: Path) -> N
             target.get_layer(name).get_weights(), source.get_layer(name).get_weights(), strict=True
         ):
             assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["legacy.h5", "keras3.weights.h5"])
+def test_a_published_file_of_the_bare_backbone_fills_it(tmp_path: Path, name: str) -> None:
+    """Published files hold the backbone alone, under the layer names of older releases."""
+    source = keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=(64, 64, 3), name="published"
+    )
+    if name == "legacy.h5":
+        source.save(tmp_path / name, include_optimizer=False)
+        rename_layers(tmp_path / name)
+    else:
+        source.save_weights(tmp_path / name)
+    model = build_model("mobilenetv2", 64, regions=("hand", "leg"))
+    assert load_pretrained(model, str(tmp_path / name)) == 104
+    picture = np.random.default_rng(0).random((1, 64, 64, 3)).astype(np.float32)
+    ours = keras.Model(model.inputs[0], model.get_layer(EVIDENCE).output)(picture)
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(source(picture)), atol=1e-5)
+
+
+def rename_layers(path: Path) -> None:
+    """Rename the layers of a file as releases have renamed them: Conv1 to Conv1_old."""
+    with h5py.File(path, "r+") as file:
+        weights = file["model_weights"]
+        names = [str(name) for name in weights.attrs["layer_names"]]
+        for name in names:
+            weights.move(name, f"{name}_old")
+        weights.attrs["layer_names"] = [f"{name}_old" for name in names]
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ def run(command: Callable[[], int]) -> NoReturn:
         # The reader of our output has gone; Python would complain once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
+    except OSError as error:
+        # A full disk, a folder without permission: the machine is at fault, not the code.
+        print(f"{program}: {error}", file=sys.stderr)
+        code = SETUP_FAULT
     sys.exit(code)
 
 

@@ -172,20 +172,38 @@ def _load_npz(model: keras.Model, path: Path) -> int:
 
 
 def _load_keras(model: keras.Model, path: Path) -> int:
-    """Fill layers from a Keras weight file, read as plain HDF5 so that no code in it can run."""
+    """Fill layers from a Keras weight file; only arrays are read, so no code in it can run.
+
+    By layer name where the file has them all; else as Keras does it, by position: published files
+    carry the names of older releases.
+    """
     import h5py
 
+    wanted = [layer.name for layer in backbone_layers(model) if layer.weights]
     found: dict[str, list[np.ndarray]] = {}
     try:
         with h5py.File(path, "r") as file:
             layers = file.get("model_weights", file)
-            names = {layer.name for layer in backbone_layers(model)}
-            for name in names & set(layers):
+            for name in set(wanted) & set(layers):
                 order = layers[name].attrs.get("weight_names", ())
                 found[name] = [np.asarray(layers[name][key]) for key in order]
     except (OSError, KeyError, TypeError) as error:
         raise SetupError(f"{path} is no readable Keras weight file ({error})") from error
-    return _copy(model, found, path.name)
+    if len(found) == len(wanted):
+        return _copy(model, found, path.name)
+    return _load_by_position(model, path)
+
+
+def _load_by_position(model: keras.Model, path: Path) -> int:
+    """Let Keras fill the backbone alone; it insists on the number of layers and their shapes."""
+    import keras
+
+    backbone = keras.Model(model.inputs[0], model.get_layer(EVIDENCE).input)
+    try:
+        backbone.load_weights(path)
+    except Exception as error:  # Keras and h5py raise half a dozen kinds
+        raise SetupError(f"the weights of {path.name} do not fit {model.name} ({error})") from error
+    return sum(bool(layer.weights) for layer in backbone.layers)
 
 
 def _copy(model: keras.Model, found: dict[str, list[np.ndarray]], source: str) -> int:

@@ -130,7 +130,8 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
             "counts": corpus.report,
             "split": {"seed": plan.seed, "fractions": list(FRACTIONS)},
             "seed": plan.seed,
-            "args": asdict(plan),
+            # The file's name alone: where it lay on one machine helps nobody else.
+            "args": {**asdict(plan), "weights": Path(plan.weights).name},
             "outcome": outcome,
             "epochs": len(trainer.history),
             "minutes": round(sum(row.seconds for row in trainer.history) / 60, 1),

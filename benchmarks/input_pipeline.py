@@ -1,0 +1,120 @@
+"""Measure how many times faster the input pipeline is than the training step it feeds.
+
+    python benchmarks/input_pipeline.py --model mobilenetv2 --image_size 320
+
+Three rates, images a second, one after the other on this machine: decoding and fitting drawn radiographs
+into a fresh cache (done once a dataset), feeding batches from the cache through augmentation and scaling
+(done every epoch), and the bare training step on a batch that is already there. Prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import keras
+import numpy as np
+
+from tests.pictures import draw_radiograph, encode
+from utils.architectures import ARCHITECTURES
+from utils.augmentation import training_input
+from utils.batches import Batches
+from utils.command_line import DONE, Parser, run
+from utils.datasets.sample import Sample
+from utils.model_builder import LOGIT, batch_norms, build_model
+from utils.pipeline import prepare
+from utils.preprocess import PreprocessSpec
+
+IMAGES = 256
+SECONDS = 8.0
+
+
+def main() -> int:
+    """Measure and print."""
+    make = Parser(__doc__)
+    make.add_argument("--model", default="mobilenetv2", help=", ".join(ARCHITECTURES))
+    make.add_argument("--image_size", type=int, default=320, help="pixels")
+    make.add_argument("--batch_size", type=int, default=32, help="images a step")
+    flags = make.parse_args()
+    spec = PreprocessSpec(flags.image_size, ARCHITECTURES[flags.model].scaling)
+    with tempfile.TemporaryDirectory() as folder:
+        samples = draw(Path(folder))
+        started = time.perf_counter()
+        prepared = prepare(samples, flags.image_size, Path(folder) / "cache")
+        decoding = IMAGES / (time.perf_counter() - started)
+        labels = np.array([sample.label for sample in samples])
+        batches = Batches(
+            prepared.images, range(IMAGES), labels, regions=None, batch_size=flags.batch_size
+        )
+        feeding = flags.batch_size * rate(feeder(batches, spec))
+    step = trainer(flags.model, spec, flags.batch_size)
+    training = flags.batch_size * rate(step)
+    answer = {
+        "model": flags.model,
+        "image_size": flags.image_size,
+        "backend": keras.config.backend(),
+        "decoding_images_per_second": round(decoding, 1),
+        "feeding_images_per_second": round(feeding, 1),
+        "training_step_images_per_second": round(training, 1),
+        "feeding_times_training": round(feeding / training, 1),
+    }
+    print(json.dumps(answer))
+    return DONE
+
+
+def draw(folder: Path) -> list[Sample]:
+    """Write drawn radiographs of the size that most of FracAtlas has."""
+    samples = []
+    for number in range(IMAGES):
+        path = folder / f"{number}.jpg"
+        path.write_bytes(encode(draw_radiograph(454, 373, seed=number), "JPEG"))
+        samples.append(Sample(path, path.name, number % 2, path.name))
+    return samples
+
+
+def feeder(batches: Batches, spec: PreprocessSpec) -> Callable[[], object]:
+    """Return a function that makes the next batch as the network would get it."""
+    layers = training_input(spec, augment=True)
+    model = keras.Model(layers.inputs, layers(layers.inputs[0], training=True))
+    position = iter(range(10**9))
+
+    def feed() -> object:
+        fitted, _, _ = batches[next(position) % len(batches)]
+        return model.predict_on_batch(fitted)
+
+    return feed
+
+
+def trainer(architecture: str, spec: PreprocessSpec, batch_size: int) -> Callable[[], object]:
+    """Return a function that takes one training step on a batch that is already scaled."""
+    network = build_model(architecture, spec.image_size)
+    for layer in batch_norms(network):
+        layer.trainable = False
+    loss = {LOGIT: keras.losses.BinaryCrossentropy(from_logits=True)}
+    network.compile(keras.optimizers.AdamW(1e-4), loss)
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(batch_size, spec.image_size, spec.image_size, 3)).astype(
+        np.float32
+    )
+    targets = {LOGIT: random.integers(0, 2, (batch_size, 1)).astype(np.float32)}
+    return lambda: network.train_on_batch(inputs, targets)
+
+
+def rate(step: Callable[[], object]) -> float:
+    """Return how often a step can be taken a second, after two that warm it up."""
+    step(), step()
+    started, done = time.perf_counter(), 0
+    while time.perf_counter() - started < SECONDS:
+        step()
+        done += 1
+    return done / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,105 @@
+"""Evaluate a model on a labelled dataset: figures with intervals, curves, predictions and a report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from utils.command_line import DONE, Parser, run
+from utils.datasets import AUTO, READERS
+
+
+def main() -> int:
+    """Parse the flags, evaluate, write the report, and print the figures as one line of JSON."""
+    flags = parser().parse_args()
+
+    from utils.bundle import read_bundle
+    from utils.datasets import read_dataset
+    from utils.engine import load_engine
+    from utils.errors import SetupError
+    from utils.evaluation import evaluate
+    from utils.pipeline import prepare
+    from utils.report import make_folder, write_report
+
+    # What can be at fault is looked at before anything slow begins.
+    size = read_bundle(flags.model).preprocess.image_size
+    dataset = read_dataset(flags.data, flags.dataset, flags.region)
+    make_folder(flags.output)
+    try:
+        prepared = prepare(dataset.samples, size, flags.cache, progress=not flags.quiet)
+    except OSError as error:
+        raise SetupError(f"the cache {flags.cache} cannot be used: {error}") from error
+    evaluation = evaluate(
+        load_engine(flags.model),
+        dataset,
+        prepared,
+        part=flags.part,
+        resamples=flags.resamples,
+        seed=flags.seed,
+        batch_size=flags.batch_size,
+        progress=not flags.quiet,
+    )
+    files = write_report(evaluation, flags.output, samples=not flags.no_samples)
+    report = evaluation.report
+    outcome = {
+        "output": str(flags.output),
+        "files": [file.name for file in files],
+        "model": report["model"]["sha256"],
+        "dataset": report["dataset"]["name"],
+        "part": flags.part,
+        "counts": report["images"]["counts"],
+        "left_out": report["left_out"],
+        "figures": report["images"]["figures"],
+    }
+    print(json.dumps(outcome))
+    return DONE
+
+
+def parser() -> Parser:
+    """Describe the flags."""
+    make = Parser(__doc__)
+    add = make.add_argument
+    add("--model", type=Path, default=Path("models/best_model.h5"), help="the bundle to evaluate")
+    add("--data", type=Path, default=Path("data"), help="the dataset's folder")
+    add("--dataset", default=AUTO, help=f"its layout: {AUTO}, {', '.join(READERS)}")
+    add(
+        "--region",
+        nargs="+",
+        default=[],
+        metavar="PART",
+        help="body parts to keep; all if not given",
+    )
+    add(
+        "--part",
+        choices=("test", "all"),
+        default="test",
+        help="test: the test part of the split that the model records, where these data trained it, "
+        "else the one the source names; all: every image that the model has not seen",
+    )
+    add("--output", type=Path, default=Path("reports"), help="folder to write the report into")
+    add("--no_samples", action="store_true", help="leave pictures of patients out of the report")
+    add("--resamples", type=_count, default=2000, help="bootstrap draws; 0: no intervals")
+    add("--seed", type=_count, default=0, help="of the bootstrap draws")
+    add("--batch_size", type=_whole, default=32, help="images a forward pass")
+    add("--cache", type=Path, default=Path("data/.cache"), help="where prepared images are kept")
+    add("--quiet", action="store_true", help="no progress bars")
+    return make
+
+
+def _whole(text: str) -> int:
+    return _number(text, 1)
+
+
+def _count(text: str) -> int:
+    return _number(text, 0)
+
+
+def _number(text: str, least: int) -> int:
+    if not (text.isdecimal() and text.isascii()) or not least <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,32 @@
+"""Writes into a saved bundle which images trained it, as a training would have done."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from utils.datasets.duplicates import fingerprints
+from utils.pipeline import Prepared
+
+
+def mark_seen(
+    model: Path, prepared: Prepared, rows: Iterable[int], *, split: dict | None = None
+) -> None:
+    """Make a bundle say that it was trained and calibrated on these rows, and by which split."""
+    rows = list(rows)
+    prints = fingerprints(prepared.thumbnails[rows])
+    text = json.dumps(
+        {
+            "sha256": sorted({prepared.files[row].sha256[:16] for row in rows}),
+            "fingerprints": [base64.b64encode(line.tobytes()).decode() for line in prints],
+        }
+    )
+    model.with_suffix(".seen.json").write_text(text)
+    sidecar = json.loads(model.with_suffix(".json").read_text())
+    sidecar["training"]["seen"]["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    if split:
+        sidecar["training"]["split"] = split
+    model.with_suffix(".json").write_text(json.dumps(sidecar))

@@ -1,0 +1,351 @@
+"""utils.evaluation and utils.breakdown: which images count, and figures against scikit-learn and by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from tests.bundles import tiny_bundle
+from tests.seen import mark_seen
+from tests.trees import folder_tree, fracatlas_tree, mura_tree
+from utils.breakdown import Scored, by_study, longest_side_bin, peak_of, tables
+from utils.datasets import read_dataset
+from utils.datasets.sample import Box, Sample
+from utils.datasets.split import split_dataset
+from utils.engine import load_engine
+from utils.errors import BundleError, DatasetError
+from utils.evaluation import evaluate, prediction_rows
+from utils.inference import Reader
+from utils.pipeline import FileFacts, prepare
+
+SEED = 3
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A FracAtlas tree with one truncated file, and a model that says it trained on a split of it."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    root = fracatlas_tree(folder / "data")
+    cut = root / "images/Non_fractured/IMG0000001.jpg"
+    cut.write_bytes(cut.read_bytes()[: int(cut.stat().st_size * 0.6)])
+    dataset = read_dataset(root)
+    prepared = prepare(dataset.samples, 64, folder / "cache")
+    split = split_dataset(dataset, prepared.thumbnails, seed=SEED)
+    whole = np.array([not file.truncated for file in prepared.files])
+    used = [row for row, part in enumerate(split.parts) if part != "test" and whole[row]]
+    model = tiny_bundle(folder, threshold=0.5, doubt=(0.49, 0.51))
+    recorded = {"seed": SEED, "fractions": [0.7, 0.15, 0.15]}
+    mark_seen(model, prepared, used, split=recorded)
+    return {
+        "folder": folder,
+        "dataset": dataset,
+        "prepared": prepared,
+        "split": split,
+        "used": used,
+        "engine": load_engine(model),
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(world):
+    """The evaluation of everything that the model has not seen."""
+    return evaluate(
+        world["engine"],
+        world["dataset"],
+        world["prepared"],
+        part="all",
+        resamples=100,
+        batch_size=5,
+    )
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    """A model that has seen nothing."""
+    return load_engine(tiny_bundle(tmp_path_factory.mktemp("foreign"), seed=5))
+
+
+def ids(evaluation) -> list[str]:
+    return [sample.id for sample in evaluation.scored.samples]
+
+
+def read(root: Path, folder: Path):
+    dataset = read_dataset(root)
+    return dataset, prepare(dataset.samples, 64, folder / "cache")
+
+
+def test_the_test_part_is_that_of_the_split_the_model_records(world):
+    found = evaluate(world["engine"], world["dataset"], world["prepared"], resamples=0)
+    expected = [
+        sample.id
+        for sample, part in zip(world["prepared"].samples, world["split"].parts, strict=True)
+        if part == "test"
+    ]
+    assert ids(found) == expected
+    assert found.report["dataset"]["trained_on_these_data"] is True
+    assert set(found.scored.parts) == {"test"}
+
+
+def test_all_is_everything_but_what_the_model_has_seen_which_is_counted(world, whole):
+    unseen = set(range(len(world["prepared"].samples))) - set(world["used"])
+    assert ids(whole) == [world["prepared"].samples[row].id for row in sorted(unseen)]
+    assert whole.report["left_out"]["seen_by_the_model"] == len(world["used"])
+    assert whole.report["left_out"]["near_duplicates_of_seen"] == 0
+
+
+def test_seen_images_are_left_out_on_a_copy_under_other_names(world, whole, tmp_path):
+    kept = set(ids(whole))
+    for number, sample in enumerate(world["dataset"].samples):
+        name = "fractured" if sample.label else "normal"
+        target = tmp_path / "copy" / name / f"{100 + number}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sample.path, target)
+    dataset, prepared = read(tmp_path / "copy", tmp_path)
+    found = evaluate(world["engine"], dataset, prepared, part="all", resamples=0)
+    assert found.report["images"]["counts"]["n"] == len(kept)
+    assert found.report["left_out"]["seen_by_the_model"] == len(world["used"])
+
+
+def test_seen_images_are_left_out_when_re_encoded_enlarged_and_mirrored(world, whole, tmp_path):
+    for number, sample in enumerate(world["dataset"].samples):
+        if sample.id.endswith("IMG0000001.jpg"):
+            continue
+        picture = cv2.imread(str(sample.path), cv2.IMREAD_GRAYSCALE)
+        picture = cv2.resize(picture[:, ::-1], None, fx=1.5, fy=1.5)
+        name = "fractured" if sample.label else "normal"
+        target = tmp_path / "copy" / name / f"{number}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(target), picture)
+    dataset, prepared = read(tmp_path / "copy", tmp_path)
+    found = evaluate(world["engine"], dataset, prepared, part="all", resamples=0)
+    left_out = found.report["left_out"]
+    assert left_out["seen_by_the_model"] == 0
+    assert left_out["near_duplicates_of_seen"] == len(world["used"])
+    # The truncated file is not in the copy.
+    assert found.report["images"]["counts"]["n"] == len(ids(whole)) - 1
+
+
+def test_a_model_that_has_seen_everything_has_nothing_to_be_evaluated_on(world, tmp_path):
+    model = tiny_bundle(tmp_path)
+    mark_seen(model, world["prepared"], range(len(world["prepared"].samples)))
+    with pytest.raises(DatasetError, match="nothing is left to evaluate"):
+        evaluate(load_engine(model), world["dataset"], world["prepared"], part="all")
+
+
+def test_an_altered_list_of_seen_images_is_refused(world, tmp_path):
+    model = tiny_bundle(tmp_path)
+    engine = load_engine(model)
+    model.with_suffix(".seen.json").write_text('{"sha256": [], "fingerprints": []}')
+    with pytest.raises(BundleError, match=r"seen\.json"):
+        evaluate(engine, world["dataset"], world["prepared"], part="all")
+
+
+def test_foreign_data_without_a_test_part_say_what_to_do(world, foreign):
+    with pytest.raises(DatasetError, match="marks no test part.*--part all"):
+        evaluate(foreign, world["dataset"], world["prepared"])
+
+
+def test_foreign_data_with_a_test_part_of_their_own_use_that(foreign, tmp_path):
+    dataset, prepared = read(folder_tree(tmp_path / "data", per_class=4), tmp_path)
+    found = evaluate(foreign, dataset, prepared, resamples=0)
+    assert found.report["dataset"]["trained_on_these_data"] is False
+    assert {name.split("/")[0] for name in ids(found)} == {"test"}
+    assert found.report["images"]["counts"]["n"] == 4
+
+
+def test_foreign_data_are_evaluated_whole_on_request(foreign, world):
+    found = evaluate(foreign, world["dataset"], world["prepared"], part="all", resamples=0)
+    assert len(ids(found)) == len(world["prepared"].samples)
+    assert set(found.scored.parts) == {"unassigned"}
+
+
+def test_probabilities_are_those_the_app_gives_for_the_same_files(world, whole):
+    reader = Reader(world["engine"])
+    for row, sample in enumerate(whole.scored.samples):
+        if whole.scored.files[row].truncated:
+            continue
+        reading = reader.read(sample.path.read_bytes(), pictures=False)
+        assert whole.scored.probability[row] == pytest.approx(reading.probability, abs=1e-6)
+        assert peak_of(whole.scored, row) == reading.peak
+
+
+def test_overall_figures_are_those_of_scikit_learn_on_the_predictions(whole):
+    labels, probability = whole.scored.labels, whole.scored.probability
+    figures = whole.report["images"]["figures"]
+    assert figures["roc_auc"]["value"] == pytest.approx(sk.roc_auc_score(labels, probability))
+    called = probability >= 0.5
+    assert figures["accuracy"]["value"] == pytest.approx(sk.accuracy_score(labels, called))
+    negative, positive = sk.confusion_matrix(labels, called).tolist()
+    assert whole.report["images"]["confusion"] == {
+        "true_negative": negative[0],
+        "false_positive": negative[1],
+        "false_negative": positive[0],
+        "true_positive": positive[1],
+    }
+
+
+def test_every_way_to_divide_the_images_counts_each_once(whole):
+    n = whole.report["images"]["counts"]["n"]
+    assert {"region", "view", "hardware", "truncated", "image_size"} == set(whole.report["by"])
+    for way, of in whole.report["by"].items():
+        assert sum(table["counts"]["n"] for table in of.values()) == n, way
+        for table in of.values():
+            counts = table["counts"]
+            assert counts["positive"] + counts["negative"] == counts["n"] > 0
+            assert sum(table["confusion"].values()) == counts["n"]
+
+
+def test_figures_stand_with_and_without_hardware_and_truncated_files(whole):
+    n = whole.report["images"]["counts"]["n"]
+    hardware = sum(sample.hardware is True for sample in whole.scored.samples)
+    assert hardware > 0
+    assert whole.report["without_hardware"]["counts"]["n"] == n - hardware
+    assert whole.report["without_truncated"]["counts"]["n"] == n - 1
+    assert whole.report["by"]["truncated"]["truncated"]["counts"]["n"] == 1
+
+
+def test_figures_without_doubtful_answers_leave_out_the_doubtful_zone(whole):
+    probability = whole.scored.probability
+    definite = int(((probability < 0.49) | (probability >= 0.51)).sum())
+    assert whole.report["definite"]["counts"]["n"] == definite < len(probability)
+
+
+def test_the_peak_is_held_against_the_marked_boxes(whole):
+    hits = marked = 0
+    for row, sample in enumerate(whole.scored.samples):
+        if sample.boxes:
+            marked += 1
+            peak = peak_of(whole.scored, row)
+            box = sample.boxes[0]
+            hits += bool(
+                peak
+                and box.x <= peak[0] < box.x + box.width
+                and box.y <= peak[1] < box.y + box.height
+            )
+    found = whole.report["localisation"]
+    assert found["marked"]["n"] == marked > 0
+    assert found["marked"]["pointing_game"]["value"] == pytest.approx(hits / marked)
+    # trees.fracatlas_tree: columns 14 to 57 of 72, rows 24 to 72 of 96, both ends as the source has them.
+    assert found["chance"]["value"] == pytest.approx((43 / 72) * (48 / 96), abs=0.03)
+
+
+def test_the_region_head_is_scored_on_the_regions_it_knows(whole):
+    right = [
+        predicted == sample.region
+        for predicted, sample in zip(whole.scored.region, whole.scored.samples, strict=True)
+    ]
+    head = whole.report["region_head"]
+    assert head["n"] == len(right)
+    assert head["accuracy"]["value"] == pytest.approx(np.mean(right))
+
+
+def test_the_report_is_json_without_nan_and_without_places_on_disk(world, whole):
+    text = json.dumps(whole.report, allow_nan=False)
+    assert str(world["folder"]) not in text
+
+
+def test_the_same_evaluation_twice_is_the_same_report(world, whole):
+    again = evaluate(
+        world["engine"],
+        world["dataset"],
+        world["prepared"],
+        part="all",
+        resamples=100,
+        batch_size=5,
+    )
+    assert again.report == whole.report
+
+
+def test_prediction_rows_say_what_was_evaluated(whole):
+    rows = list(prediction_rows(whole.scored, 0.5))
+    assert [row["path"] for row in rows] == ids(whole)
+    assert list(rows[0])[:6] == ["path", "part", "group", "label", "probability", "prediction"]
+    for row, sample in zip(rows, whole.scored.samples, strict=True):
+        assert row["label"] == sample.label
+        assert row["prediction"] == int(float(row["probability"]) >= 0.5)
+        assert row["hardware"] == int(sample.hardware)
+    assert sum(row["truncated"] for row in rows) == 1
+
+
+def test_mura_is_evaluated_by_study_with_patients_as_groups(foreign, tmp_path):
+    root = mura_tree(tmp_path / "data", patients=12)
+    dataset, prepared = read(root, tmp_path)
+    found = evaluate(foreign, dataset, prepared, resamples=50)
+    studies = found.report["studies"]
+    # The official valid set: six patients of one study with two images.
+    assert found.report["images"]["counts"]["n"] == 12
+    assert studies["counts"] == {"n": 6, "positive": 3, "negative": 3, "groups": 6}
+    assert all("valid" in name for name in ids(found))
+    means = found.scored.probability.reshape(6, 2).mean(axis=1)
+    labels = found.scored.labels.reshape(6, 2)[:, 0]
+    assert studies["figures"]["roc_auc"]["value"] == pytest.approx(sk.roc_auc_score(labels, means))
+    assert found.report["localisation"] is None
+
+
+def scored_by_hand(
+    studies: list[str | None], labels: list[int], probability: list[float]
+) -> Scored:
+    samples = tuple(
+        Sample(Path(f"{row}.png"), f"{row}.png", label, f"g{row // 2}", study=study)
+        for row, (study, label) in enumerate(zip(studies, labels, strict=True))
+    )
+    n = len(samples)
+    return Scored(
+        samples=samples,
+        files=(FileFacts("0" * 64, 80, 40, False),) * n,
+        parts=("test",) * n,
+        groups=tuple(sample.group for sample in samples),
+        labels=np.array(labels),
+        logit=np.zeros(n, np.float32),
+        probability=np.array(probability),
+        maps=np.zeros((n, 2, 2), np.float32),
+        region=None,
+    )
+
+
+def test_a_study_has_the_mean_probability_and_is_positive_if_any_image_is():
+    scored = scored_by_hand(["b", "b", "a", None, "a"], [0, 1, 0, 1, 0], [0.2, 0.6, 0.1, 0.9, 0.5])
+    labels, probability, groups = by_study(scored)
+    assert labels.tolist() == [0, 1]
+    np.testing.assert_allclose(probability, [0.3, 0.4])
+    assert groups == ("g1", "g0")
+
+
+def test_images_without_studies_make_none():
+    assert by_study(scored_by_hand([None, None], [0, 1], [0.2, 0.8])) is None
+
+
+def test_an_empty_map_is_a_miss_of_the_pointing_game(whole):
+    scored = scored_by_hand([None] * 4, [1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1])
+    boxed = tuple(
+        replace(sample, boxes=(Box(0, 0, 40, 40),)) if sample.label else sample
+        for sample in scored.samples
+    )
+    maps = scored.maps.copy()
+    # 80 by 40 pixels in a square of 2 by 2 cells: the upper half of the picture.
+    maps[0, 0, :] = 1.0
+    found = tables(replace(scored, samples=boxed, maps=maps), whole.bundle, resamples=0, seed=0)
+    assert peak_of(replace(scored, maps=maps), 1) is None
+    assert found["localisation"]["marked"]["pointing_game"]["value"] == 0.5
+    assert found["localisation"]["chance"]["value"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "name"),
+    [
+        (512, 100, "up to 512 px"),
+        (100, 513, "513 to 1024 px"),
+        (1024, 1024, "513 to 1024 px"),
+        (2048, 3, "1025 to 2048 px"),
+        (2049, 3, "over 2048 px"),
+    ],
+)
+def test_sizes_are_binned_by_the_longest_side(height, width, name):
+    assert longest_side_bin(FileFacts("", height, width, False)) == name

@@ -1,0 +1,107 @@
+"""Draws the surest right and wrong answers of an evaluation, each radiograph beside its map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from utils import overlay
+from utils.breakdown import Scored
+from utils.datasets.sample import Sample
+from utils.evaluation import Evaluation
+from utils.formats import decode
+from utils.report.plots import canvas, png_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SAMPLES = "samples.png"
+SAMPLES_A_KIND = 3
+_SIDE = 384
+
+
+def draw_samples(evaluation: Evaluation) -> bytes:
+    """Draw the surest right and wrong answers: each radiograph beside its map, lesions framed."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    kinds = [(name, rows) for name, rows in surest(evaluation).items() if rows]
+    top = evaluation.bundle.scale_top
+    size = (4.0 * SAMPLES_A_KIND, 2.5 * len(kinds) + 0.7)
+    grid_of = {"nrows": len(kinds), "ncols": 2 * SAMPLES_A_KIND, "squeeze": False}
+    with canvas(*size, **grid_of) as (figure, grid):
+        for line, (name, rows) in zip(grid, kinds, strict=True):
+            line[0].set_ylabel(name, fontsize=10, fontweight="bold")
+            for place in range(SAMPLES_A_KIND):
+                left, right = line[2 * place : 2 * place + 2]
+                for axes in (left, right):
+                    axes.set_xticks([])
+                    axes.set_yticks([])
+                    axes.spines[:].set_visible(False)
+                    axes.set_anchor("N")
+                if place < len(rows):
+                    _draw_sample(left, right, evaluation.scored, rows[place], top)
+        shades = ListedColormap(overlay.colours()[:, ::-1] / 255.0)
+        figure.colorbar(
+            ScalarMappable(Normalize(0, top), shades),
+            ax=grid,
+            orientation="horizontal",
+            fraction=0.04,
+            pad=0.02,
+            aspect=60,
+            panchor=False,
+            label="evidence for a fracture a cell of the map, logits (above the top: as the top)",
+        )
+        return png_of(figure)
+
+
+def surest(evaluation: Evaluation, count: int = SAMPLES_A_KIND) -> dict[str, list[int]]:
+    """Choose rows of the surest answers of each outcome, at most one of a group each."""
+    scored = evaluation.scored
+    called = scored.probability >= evaluation.bundle.threshold
+    truth = scored.labels == 1
+    kinds = {
+        "found": (truth & called, -1),
+        "missed": (truth & ~called, 1),
+        "false alarm": (~truth & called, -1),
+        "rightly rejected": (~truth & ~called, 1),
+    }
+    chosen: dict[str, list[int]] = {}
+    for name, (of_kind, direction) in kinds.items():
+        order = np.argsort(direction * scored.logit, kind="stable")
+        by_group: dict[str, int] = {}
+        for row in order[of_kind[order]]:
+            by_group.setdefault(scored.groups[row], int(row))
+        chosen[name] = list(by_group.values())[:count]
+    return chosen
+
+
+def _draw_sample(left: Axes, right: Axes, scored: Scored, row: int, top: float) -> None:
+    """Draw one radiograph and, beside it, its map over it."""
+    from matplotlib.patches import Rectangle
+
+    sample = scored.samples[row]
+    radiograph = decode(sample.path.read_bytes(), allow_truncated=True)
+    grey = overlay.grey_levels(radiograph.pixels, _SIDE)
+    activation = overlay.undo_letterbox(scored.maps[row], radiograph.height, radiograph.width)
+    height, width = grey.shape
+    mixed = overlay.blend(grey, overlay.layer(activation, height, width, top))
+    left.imshow(grey, cmap="gray", vmin=0, vmax=255)
+    right.imshow(mixed[..., ::-1])
+    ratio = grey.shape[1] / radiograph.width
+    for box in sample.boxes:
+        frame = (box.x * ratio, box.y * ratio)
+        for axes in (left, right):
+            size = (box.width * ratio, box.height * ratio)
+            axes.add_patch(Rectangle(frame, *size, fill=False, ec="#56B4E9", lw=1.3, ls="--"))
+    left.set_title(_caption(sample), fontsize=8.5, fontweight="normal")
+    right.set_title(f"probability {scored.probability[row]:.3f}", fontsize=8.5, fontweight="normal")
+
+
+def _caption(sample: Sample) -> str:
+    """Say what a sample is in a few words."""
+    words = ["positive" if sample.label else "negative", sample.region or ""]
+    if sample.hardware:
+        words.append("hardware")
+    return ", ".join(word for word in words if word)
