@@ -2,7 +2,7 @@
 
 The colour scale is absolute, from 0 to the bundle's ``scale_top`` logits, so that a colour means the
 same on every picture. Inferno rises steadily in lightness, so it also reads in grey and for the
-colour-blind.
+colour-blind; its black beginning is left out, since it would not be seen on a radiograph's black.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ from utils.preprocess import placement, resize
 
 LAYER_SIDE = 512
 BLEND_SIDE = 1024
-# Share of the colour where the map is at the top of its scale.
+# Share of the colour in the blend where the layer is opaque.
 STRENGTH = 0.65
+# The layer is opaque from this share of the scale's top on, and fades to nothing below it.
+OPAQUE_FROM = 0.4
+# Where on inferno's 256 steps the colours begin.
+FIRST_STEP = 72
 JPEG_QUALITY = 88
 
 
 @cache
 def colours() -> np.ndarray:
     """Return the colour map's 256 steps, uint8 (256, 3), blue green red."""
-    steps = np.arange(256, dtype=np.uint8)[:, None]
+    steps = np.linspace(FIRST_STEP, 255, 256).round().astype(np.uint8)[:, None]
     return cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO)[:, 0]
 
 
@@ -75,14 +79,14 @@ def layer(activation: np.ndarray, height: int, width: int, scale_top: float) -> 
     Args:
         activation: float32, not negative, logits a cell.
         height, width: of the outcome, pixels.
-        scale_top: the value that gets the last colour and full opacity; higher ones look the same.
+        scale_top: the value that gets the last colour; higher ones look the same.
 
     Returns:
         uint8 (height, width, 4): blue, green, red, opacity. No evidence is fully transparent.
     """
     level = np.clip(resize(activation, height, width) / scale_top, 0.0, 1.0)
-    steps = np.rint(level * 255).astype(np.uint8)
-    return np.dstack([colours()[steps], steps])
+    opacity = np.rint(np.minimum(level / OPAQUE_FROM, 1.0) * 255).astype(np.uint8)
+    return np.dstack([colours()[np.rint(level * 255).astype(np.uint8)], opacity])
 
 
 def blend(grey: np.ndarray, coloured: np.ndarray) -> np.ndarray:

@@ -1,0 +1,181 @@
+"""Turns FRACTURE_* environment variables into one frozen record of settings, or says why not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from utils.engine import DEFAULT_ENGINE, ENGINES
+from utils.errors import SetupError
+from utils.formats.radiograph import MEGAPIXEL, Limits
+
+PREFIX = "FRACTURE_"
+ROOT = Path(__file__).resolve().parent
+
+
+class BadSetting(SetupError):
+    """A FRACTURE_* variable has a value that is not allowed."""
+
+    code = "bad_setting"
+
+
+def _setting(default: Any, description: str, allowed: str, **limits: Any) -> Any:
+    """Describe one setting: what it does and which values it takes, for the docs and for messages."""
+    return Field(default, description=description, json_schema_extra={"allowed": allowed}, **limits)
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set; relative paths count from the project's folder."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    model: Path = _setting(
+        Path("models/best_model.h5"),
+        "model file; its sidecar `.json` lies beside it",
+        "a path",
+        validate_default=True,
+    )
+    engine: str = _setting(
+        DEFAULT_ENGINE, "what runs the network", " or ".join(f"`{name}`" for name in ENGINES)
+    )
+    max_upload_mb: int = _setting(
+        64,
+        "largest file that is read, in MB of 2^20 bytes",
+        "a whole number, 1 to 2048",
+        ge=1,
+        le=2048,
+    )
+    max_megapixels: int = _setting(
+        50,
+        "largest picture that is decoded, in millions of pixels",
+        "a whole number, 1 to 1000",
+        ge=1,
+        le=1000,
+    )
+    body_seconds: int = _setting(
+        60,
+        "longest time a request's body may take to arrive; 408 after it",
+        "a whole number, 1 to 3600",
+        ge=1,
+        le=3600,
+    )
+    concurrency: int = _setting(
+        2,
+        "radiographs one worker process decodes and reads at the same time; bounds its memory",
+        "a whole number, 1 to 64",
+        ge=1,
+        le=64,
+    )
+    queue_seconds: float = _setting(
+        10.0,
+        "longest time a request waits for its turn; 503 after it",
+        "a number, 0 to 300",
+        ge=0,
+        le=300,
+    )
+    upload_folder: Path = _setting(
+        Path("uploads"),
+        "where a large upload is spooled while it arrives, in files without a name",
+        "a folder that can be written",
+        validate_default=True,
+    )
+    instance_folder: Path = _setting(
+        Path("instance"),
+        "where the key file `secret_key` lies when FRACTURE_SECRET_KEY is not set",
+        "a folder that can be written",
+        validate_default=True,
+    )
+    secret_key: SecretStr | None = _setting(
+        None,
+        "signs the form's session cookie; without it one key file is made and shared",
+        "at least 16 characters",
+    )
+    cookie_secure: bool = _setting(
+        False, "send the session cookie over HTTPS only; set it behind TLS", "`true` or `false`"
+    )
+    trusted_proxies: int = _setting(
+        0,
+        "reverse proxies in front, whose X-Forwarded headers are believed",
+        "a whole number, 0 to 8",
+        ge=0,
+        le=8,
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", "least severe event that is logged", "`debug`, `info`, `warning` or `error`"
+    )
+    host: str = _setting(
+        "127.0.0.1", "address that `python app.py` listens on (gunicorn: `-b`)", "an address"
+    )
+    port: int = _setting(
+        5000,
+        "port that `python app.py` listens on (gunicorn: `-b`)",
+        "a whole number, 1 to 65535",
+        ge=1,
+        le=65535,
+    )
+
+    @field_validator("model", "upload_folder", "instance_folder")
+    @classmethod
+    def _from_the_project(cls, path: Path) -> Path:
+        return ROOT / path
+
+    @field_validator("engine")
+    @classmethod
+    def _known(cls, engine: str) -> str:
+        if engine not in ENGINES:
+            raise ValueError("unknown")
+        return engine
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < 16:
+            raise ValueError("too short")
+        return key
+
+    @property
+    def limits(self) -> Limits:
+        """What the decoders accept."""
+        return Limits(self.max_upload_mb * 2**20, self.max_megapixels * MEGAPIXEL)
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        BadSetting: a value is not allowed; the message names the variable and what is allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as fault:
+        raise BadSetting("; ".join(_sentence(error) for error in fault.errors())) from None
+
+
+def _sentence(error: Any) -> str:
+    """Say which variable is wrong and what it may be; a secret's value is not repeated."""
+    name = str(error["loc"][0])
+    extra = Settings.model_fields[name].json_schema_extra
+    allowed = str(extra["allowed"] if isinstance(extra, dict) else "").replace("`", "")
+    found = "this value" if name == "secret_key" else repr(str(error["input"]))
+    return f"{PREFIX}{name.upper()}: {found} is not allowed; give {allowed}"
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Name the FRACTURE_* variables that are no setting: misspelt ones, most likely.
+
+    They are reported and not refused, because Kubernetes puts FRACTURE_SERVICE_HOST and its like into
+    every container once a service is called "fracture".
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(
+        name
+        for name in environment
+        if name.upper().startswith(PREFIX) and name.upper() not in known
+    )

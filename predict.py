@@ -1,0 +1,140 @@
+"""Score radiographs: files and folders in, one line of JSON or CSV an image out, in the order given.
+
+A file that cannot be read gives a line with its error, the others go on, and the exit code is 2. Of a
+folder every file below it is taken that begins like an image or is named like one, but no hidden ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from utils.command_line import DONE, INPUT_FAULT, Parser, run
+
+if TYPE_CHECKING:
+    from utils.scoring import Answer
+
+PICTURES = ("heatmap", "overlay")
+COLUMNS = (
+    *("path", "prediction", "confidence", "probability", "threshold", "certainty"),
+    *("region", "region_probability", "peak_x", "peak_y", "width", "height", "format", "warnings"),
+    *("overlay_file", "error_code", "error_message"),
+    *("label_meaning", "architecture", "sha256", "disclaimer"),
+)
+
+
+def main() -> int:
+    """Parse the flags and score every file."""
+    flags = parser().parse_args()
+
+    from tqdm import tqdm
+
+    from config import read_settings
+    from utils.bundle import read_bundle
+    from utils.errors import InputError
+    from utils.inference import load_reader
+    from utils.scoring import find_files, read_files
+
+    settings = read_settings()
+    # Names that cannot be right are said before the model takes its seconds to load.
+    read_bundle(flags.model)
+    files = find_files(flags.paths)
+    if flags.overlays:
+        try:
+            flags.overlays.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{flags.overlays} cannot be made: {error.strerror}") from error
+    reader = load_reader(flags.model, limits=settings.limits, engine=settings.engine)
+    # File names are bytes and may be no text; they are written as they are.
+    cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8", errors="surrogateescape")
+    write = _csv_writer(sys.stdout) if flags.format == "csv" else _json_writer(sys.stdout)
+    faults = 0
+    # No bar where stderr is no terminal: it would only fill a log.
+    with tqdm(total=len(files), desc="scoring", unit="image", disable=None) as bar:
+        drawn = flags.overlays is not None
+        for answer in read_files(reader, files, batch_size=flags.batch_size, overlay=drawn):
+            faults += answer.error is not None
+            fields = as_fields(answer, flags.overlays)
+            with tqdm.external_write_mode(sys.stdout):
+                write(fields)
+                sys.stdout.flush()
+            bar.update()
+    if faults:
+        print(f"predict.py: {faults} of {len(files)} files could not be scored", file=sys.stderr)
+    return INPUT_FAULT if faults else DONE
+
+
+def parser() -> Parser:
+    """Describe the flags."""
+    make = Parser(__doc__)
+    add = make.add_argument
+    add("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
+    add("--model", type=Path, default=Path("models/best_model.h5"), help="the bundle that answers")
+    add("--format", choices=("json", "csv"), default="json", help="of the lines")
+    add(
+        "--overlays", type=Path, metavar="DIR", help="also write each map over its radiograph there"
+    )
+    add("--batch_size", type=_whole, default=16, help="images a forward pass")
+    return make
+
+
+def as_fields(answer: Answer, overlays: Path | None) -> dict[str, Any]:
+    """Return an answer's JSON object; where ``overlays`` is a folder, write its overlay there."""
+    from utils.errors import SetupError
+    from utils.scoring import overlay_name
+
+    fields: dict[str, Any] = {"path": str(answer.path)}
+    if answer.error is not None:
+        return fields | {"error": {"code": answer.error.code, "message": str(answer.error)}}
+    assert answer.reading is not None
+    told = answer.reading.as_json()
+    fields |= {name: value for name, value in told.items() if name not in PICTURES}
+    if overlays and answer.reading.overlay is not None:
+        target = overlays / overlay_name(answer.path)
+        try:
+            target.write_bytes(answer.reading.overlay)
+        except OSError as fault:
+            raise SetupError(f"{target} cannot be written: {fault.strerror}") from fault
+        fields["overlay_file"] = str(target)
+    return fields
+
+
+def _json_writer(stream: TextIO) -> Any:
+    def write(fields: dict[str, Any]) -> None:
+        stream.write(json.dumps(fields) + "\n")
+
+    return write
+
+
+def _csv_writer(stream: TextIO) -> Any:
+    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+
+    def write(fields: dict[str, Any]) -> None:
+        region, error = fields.get("region") or {}, fields.get("error") or {}
+        peak = fields.get("peak") or (None, None)
+        row = {name: fields[name] for name in COLUMNS if name in fields}
+        row |= {name: fields.get("image", {}).get(name) for name in ("width", "height", "format")}
+        row |= {name: fields.get("model", {}).get(name) for name in ("architecture", "sha256")}
+        row |= {"region": region.get("label"), "region_probability": region.get("probability")}
+        row |= {"peak_x": peak[0], "peak_y": peak[1]}
+        row |= {"error_code": error.get("code"), "error_message": error.get("message")}
+        row["warnings"] = " ".join(warning["code"] for warning in fields.get("warnings", ()))
+        writer.writerow(row)
+
+    return write
+
+
+def _whole(text: str) -> int:
+    if not (text.isdecimal() and text.isascii()) or not 1 <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    run(main)

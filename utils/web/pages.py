@@ -1,0 +1,98 @@
+"""Turns a reading into what the result page shows, and a static file's name into its address."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from flask import url_for
+
+from utils.inference import Reading, data_uri
+from utils.overlay import colours
+
+LEGEND_STEPS = 17
+
+CERTAINTY = {
+    "definite": "The probability is clear of the doubtful range.",
+    "doubtful": "The probability is close to the threshold: read this result as undecided.",
+    "withheld": "No result is given for this picture; the notes say why.",
+}
+
+
+@dataclass(frozen=True)
+class ResultPage:
+    """A reading in words and addresses, as the template needs it."""
+
+    reading: Reading
+    radiograph: str | None
+    heatmap: str | None
+    probability: str | None
+    threshold: str
+    doubt: tuple[float, float]
+    region: str | None
+    certainty: str
+    tone: str
+
+    @property
+    def mark_peak(self) -> bool:
+        """Whether the map's highest point is marked at first: under "Normal" it would point at nothing."""
+        return self.reading.peak is not None and self.tone != "negative"
+
+
+def percent(share: float) -> str:
+    """Say a share in percent: whole numbers, but never 0 or 100 where it is neither."""
+    if 0 < share < 0.01:
+        return "under 1 %"
+    if 0.99 < share < 1:
+        return "over 99 %"
+    return f"{share * 100:.0f} %"
+
+
+def result_page(reading: Reading, *, doubt: tuple[float, float], positive: str) -> ResultPage:
+    """Put a reading into words.
+
+    Args:
+        reading: made with ``page=True``.
+        doubt: the bundle's doubtful range.
+        positive: the bundle's label of a fracture.
+    """
+    tone = "withheld"
+    if reading.certainty == "doubtful":
+        tone = "doubtful"
+    elif reading.prediction is not None:
+        tone = "positive" if reading.prediction == positive else "negative"
+    return ResultPage(
+        reading=reading,
+        radiograph=data_uri(reading.radiograph, "image/jpeg"),
+        heatmap=data_uri(reading.heatmap, "image/png"),
+        probability=None if reading.probability is None else percent(reading.probability),
+        threshold=percent(reading.threshold),
+        doubt=doubt,
+        region=None if reading.region is None else percent(reading.region["probability"]),
+        certainty=CERTAINTY[reading.certainty],
+        tone=tone,
+    )
+
+
+@cache
+def legend() -> tuple[tuple[str, str], ...]:
+    """Return the colour map as (offset in percent, colour) stops of a gradient."""
+    table = colours()
+    stops = []
+    for number in range(LEGEND_STEPS):
+        share = number / (LEGEND_STEPS - 1)
+        blue, green, red = (int(level) for level in table[round(share * 255)])
+        stops.append((f"{share * 100:g}%", f"#{red:02x}{green:02x}{blue:02x}"))
+    return tuple(stops)
+
+
+def asset(folder: Path, name: str) -> str:
+    """Return the address of a static file, with a hash of its content so that it can be cached."""
+    return url_for("static", filename=name, v=_digest(folder / name))
+
+
+@cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

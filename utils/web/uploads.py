@@ -1,0 +1,142 @@
+"""Turns the file parts of a request into bytes, through memory or files that have no name.
+
+A small file stays in memory. A large one is spooled to disk while it arrives, because many slow clients
+would fill the memory otherwise, in a file that has no entry in any folder: whatever happens to the
+process, the system frees it. Nothing is ever named after what a client sends.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from flask import Request, current_app
+from werkzeug.datastructures import FileStorage
+from werkzeug.formparser import FormDataParser
+
+from utils.errors import InputError, SetupError
+
+IN_MEMORY = 2**20
+SPOOL_PREFIX = "spool-"
+FIELD = "file"
+# Linux alone has it.
+UNNAMED: int | None = getattr(os, "O_TMPFILE", None)
+
+
+class NoFile(InputError):
+    """A request without a file, or with an empty choice."""
+
+    code = "no_file"
+
+
+class SeveralFiles(InputError):
+    """A request with more than one file."""
+
+    code = "several_files"
+
+
+class BadForm(InputError):
+    """The multipart body is damaged or ends early."""
+
+    code = "bad_form"
+
+
+def unnamed_file(folder: Path) -> IO[bytes]:
+    """Open a file in ``folder`` for reading and writing that no name leads to.
+
+    Raises:
+        SetupError: the folder is missing, full or cannot be written.
+    """
+    try:
+        if UNNAMED is not None:
+            # With O_EXCL nothing can give the file a name later either.
+            try:
+                return os.fdopen(os.open(folder, UNNAMED | os.O_EXCL | os.O_RDWR, 0o600), "w+b")
+            except OSError:
+                pass  # NFS and some overlays have no such files; a missing folder fails again below.
+        descriptor, name = tempfile.mkstemp(prefix=SPOOL_PREFIX, dir=folder)
+        # A worker that starts at this moment may have removed it already, which does no harm.
+        Path(name).unlink(missing_ok=True)
+        return os.fdopen(descriptor, "w+b")
+    except OSError as fault:
+        raise SetupError(f"uploads cannot be spooled: {fault.strerror}") from fault
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the spool folder, remove what a killed process may have left, and try it once.
+
+    Only this module's own files are removed, and those at any time: a file in use needs no name.
+
+    Raises:
+        SetupError: the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(f"{SPOOL_PREFIX}*"):
+            leftover.unlink(missing_ok=True)
+    except OSError as fault:
+        raise SetupError(f"the upload folder {folder} is unusable: {fault.strerror}") from fault
+    try:
+        unnamed_file(folder).close()
+    except SetupError as fault:
+        raise SetupError(
+            f"the upload folder {folder} cannot be written; set FRACTURE_UPLOAD_FOLDER to one that can"
+        ) from fault
+
+
+class SpoolingRequest(Request):
+    """A request whose file parts go where this project says, not to the system's temporary folder."""
+
+    def make_form_data_parser(self) -> FormDataParser:
+        """Return a parser that raises for a damaged body instead of answering with an empty form."""
+        parser = super().make_form_data_parser()
+        parser.silent = False
+        return parser
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        if total_content_length is not None and total_content_length <= IN_MEMORY:
+            return io.BytesIO()
+        return unnamed_file(current_app.config["UPLOAD_FOLDER"])
+
+
+def parse_form(request: Request) -> None:
+    """Read the request's body as a form.
+
+    Raises:
+        NoFile: the body is no form that can hold a file.
+        BadForm: it is one, but damaged or cut short.
+    """
+    if request.mimetype != "multipart/form-data":
+        raise NoFile(f"send multipart/form-data with the image in a part named {FIELD!r}")
+    try:
+        request.form  # noqa: B018 - parses the body
+    except ValueError as fault:
+        raise BadForm("the form is damaged or ended early; send the file again") from fault
+
+
+def uploaded_file(request: Request) -> bytes:
+    """Return the bytes of the one file of a parsed form.
+
+    Raises:
+        NoFile: there is none, or none was chosen.
+        SeveralFiles: there is more than one.
+    """
+    parts: list[FileStorage] = [part for _, part in request.files.items(multi=True)]
+    if len(parts) > 1:
+        raise SeveralFiles(f"{len(parts)} files were sent; send one radiograph at a time")
+    part = request.files.get(FIELD)
+    if part is None:
+        raise NoFile(f"no file was sent; put the image in a file part named {FIELD!r}")
+    content = part.stream.read()
+    if not content and not part.filename:
+        raise NoFile("no file was chosen; choose a radiograph and send it")
+    return content
