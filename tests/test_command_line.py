@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -42,7 +43,7 @@ def test_a_fault_is_one_line_and_an_exit_code(
 
 def test_a_command_that_is_done_leaves_zero(capsys: pytest.CaptureFixture[str]) -> None:
     def main(_: object) -> int:
-        print("done")
+        sys.stdout.write("done\n")
         return 0
 
     assert run_command(capsys, main, []) == (0, "done\n", "")
