@@ -40,39 +40,61 @@ def test_no_evidence_is_transparent_and_has_no_peak() -> None:
     activation = overlay.undo_letterbox(np.full((10, 10), -3.0, np.float32), 100, 80)
     assert not activation.any()
     assert overlay.peak(activation, 100, 80) is None
-    assert not overlay.layer(activation, 50, 40, 1.0)[..., 3].any()
+    layer = decoded(overlay.png(overlay.levels(activation, 50, 40, 1.0)))
+    assert layer.shape == (50, 40, 4)
+    assert not layer[..., 3].any()
+
+
+def decoded(png: bytes) -> np.ndarray:
+    """Decode a picture with its opacity, uint8 (height, width, 4), red green blue."""
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
 
 
 def test_a_colour_means_the_same_on_every_picture() -> None:
     """The same value among low and among high ones gets the same colour: nothing is stretched."""
     calm, hot = np.full((8, 8), 0.5, np.float32), np.full((8, 8), 0.5, np.float32)
     hot[0, 0] = 9.0
-    first = overlay.layer(calm, 8, 8, 2.0)[4, 4]
-    second = overlay.layer(hot, 8, 8, 2.0)[4, 4]
-    assert np.array_equal(first, second)
-    assert first[3] == round(0.25 / overlay.OPAQUE_FROM * 255)
+    first = overlay.levels(calm, 8, 8, 2.0)
+    second = overlay.levels(hot, 8, 8, 2.0)
+    assert first[4, 4] == second[4, 4] == round(0.25 * 255)
 
 
 def test_values_over_the_top_of_the_scale_look_like_the_top() -> None:
-    layer = overlay.layer(np.array([[2.0, 50.0]], np.float32), 1, 2, 2.0)
-    assert np.array_equal(layer[0, 0], layer[0, 1])
-    assert layer[0, 0, 3] == 255
+    level = overlay.levels(np.array([[2.0, 50.0]], np.float32), 1, 2, 2.0)
+    assert level.tolist() == [[255, 255]]
+
+
+def test_the_layer_shows_every_level_in_its_colour_and_opacity() -> None:
+    level = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    layer = decoded(overlay.png(level)).reshape(256, 4)
+    assert np.array_equal(layer[:, :3], overlay.colours())
+    assert np.array_equal(layer[:, 3], overlay.opacities())
+    assert layer[0, 3] == 0
+    assert layer[128, 3] == 255
 
 
 def test_the_colour_map_rises_in_lightness() -> None:
-    lab = cv2.cvtColor(overlay.colours()[None], cv2.COLOR_BGR2LAB)[0, :, 0].astype(int)
+    lab = cv2.cvtColor(overlay.colours()[None], cv2.COLOR_RGB2LAB)[0, :, 0].astype(int)
     assert (np.diff(lab) >= 0).all()
     assert lab[-1] - lab[0] > 150
 
 
 def test_a_blend_leaves_the_radiograph_where_there_is_no_evidence() -> None:
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    activation = np.zeros((8, 8), np.float32)
-    activation[0, 0] = 1.0
-    mixed = overlay.blend(grey, overlay.layer(activation, 8, 8, 1.0))
+    level = np.zeros((8, 8), np.uint8)
+    level[0, 0] = 255
+    mixed = overlay.blend(grey, level)
     assert np.array_equal(mixed[1:], np.repeat(grey[1:, :, None], 3, axis=2))
-    top = overlay.colours()[255] * overlay.STRENGTH + grey[0, 0] * (1 - overlay.STRENGTH)
+    top = overlay.colours()[255, ::-1] * overlay.STRENGTH + grey[0, 0] * (1 - overlay.STRENGTH)
     np.testing.assert_allclose(mixed[0, 0], top, atol=1)
+
+
+def test_a_blend_mixes_as_opacity_says() -> None:
+    random = np.random.default_rng(0)
+    grey, level = random.integers(0, 256, (2, 32, 32)).astype(np.uint8)
+    opacity = (overlay.opacities()[level] / 255 * overlay.STRENGTH)[..., None]
+    expected = grey[..., None] * (1 - opacity) + overlay.colours()[level][..., ::-1] * opacity
+    np.testing.assert_allclose(overlay.blend(grey, level), expected, atol=2)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +107,8 @@ def test_pictures_are_shrunk_and_never_enlarged(
     assert overlay.within(*size, side) == expected
 
 
-def test_the_layer_is_a_png_with_opacity_and_the_blend_a_jpeg() -> None:
-    layer = overlay.layer(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8), 8, 8, 1.0)
-    png = Image.open(io.BytesIO(overlay.png(layer)))
-    assert (png.format, png.mode, png.size) == ("PNG", "RGBA", (8, 8))
-    assert np.array_equal(np.asarray(png)[..., 3], layer[..., 3])
-    assert np.array_equal(np.asarray(png)[..., :3], layer[..., 2::-1])
+def test_the_layer_is_a_png_and_the_blend_a_jpeg() -> None:
+    png = Image.open(io.BytesIO(overlay.png(np.zeros((8, 9), np.uint8))))
+    assert (png.format, png.size) == ("PNG", (9, 8))
     jpeg = Image.open(io.BytesIO(overlay.jpeg(np.zeros((8, 9), np.uint8))))
     assert (jpeg.format, jpeg.size) == ("JPEG", (9, 8))

@@ -210,16 +210,17 @@ def _draw(
         "radiograph": None,
     }
     if pictures:
-        side = overlay.within(height, width, overlay.LAYER_SIDE)
-        drawn["heatmap"] = overlay.png(overlay.layer(activation, *side, scale_top))
+        rows, columns = overlay.within(height, width, overlay.LAYER_SIDE)
+        level = overlay.levels(activation, rows, columns, scale_top)
+        drawn["heatmap"] = overlay.png(level)
     if (pictures and with_overlay) or page:
         grey = overlay.grey_levels(radiograph.pixels, overlay.BLEND_SIDE)
         if page:
             drawn["radiograph"] = overlay.jpeg(grey)
         if pictures and with_overlay:
             rows, columns = grey.shape
-            coloured = overlay.layer(activation, rows, columns, scale_top)
-            drawn["overlay"] = overlay.jpeg(overlay.blend(grey, coloured))
+            level = overlay.levels(activation, rows, columns, scale_top)
+            drawn["overlay"] = overlay.jpeg(overlay.blend(grey, level))
     return drawn
 
 

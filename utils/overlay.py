@@ -7,10 +7,12 @@ colour-blind; its black beginning is left out, since it would not be seen on a r
 
 from __future__ import annotations
 
+import io
 from functools import cache
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from utils.preprocess import placement, resize
 
@@ -27,9 +29,16 @@ JPEG_QUALITY = 88
 
 @cache
 def colours() -> np.ndarray:
-    """Return the colour map's 256 steps, uint8 (256, 3), blue green red."""
+    """Return the colour of each of 256 levels, uint8 (256, 3), red green blue."""
     steps = np.linspace(FIRST_STEP, 255, 256).round().astype(np.uint8)[:, None]
-    return cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO)[:, 0]
+    return cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO)[:, 0, ::-1]
+
+
+@cache
+def opacities() -> np.ndarray:
+    """Return the opacity of each of 256 levels, uint8 (256,): none at 0, full from OPAQUE_FROM on."""
+    share = np.linspace(0.0, 1.0, 256) / OPAQUE_FROM
+    return np.rint(np.minimum(share, 1.0) * 255).astype(np.uint8)
 
 
 def within(height: int, width: int, side: int) -> tuple[int, int]:
@@ -73,49 +82,65 @@ def peak(activation: np.ndarray, height: int, width: int) -> tuple[int, int] | N
     return min(x, width - 1), min(y, height - 1)
 
 
-def layer(activation: np.ndarray, height: int, width: int, scale_top: float) -> np.ndarray:
-    """Colour a map over nothing.
+def levels(activation: np.ndarray, height: int, width: int, scale_top: float) -> np.ndarray:
+    """Put a map on the absolute scale.
 
     Args:
         activation: float32, not negative, logits a cell.
         height, width: of the outcome, pixels.
-        scale_top: the value that gets the last colour; higher ones look the same.
+        scale_top: the value that gets the last level; higher ones look the same.
 
     Returns:
-        uint8 (height, width, 4): blue, green, red, opacity. No evidence is fully transparent.
+        uint8 (height, width): 0 where there is no evidence, 255 at the scale's top and above.
     """
-    level = np.clip(resize(activation, height, width) / scale_top, 0.0, 1.0)
-    opacity = np.rint(np.minimum(level / OPAQUE_FROM, 1.0) * 255).astype(np.uint8)
-    return np.dstack([colours()[np.rint(level * 255).astype(np.uint8)], opacity])
+    # Scales, rounds and saturates in one pass.
+    return cv2.convertScaleAbs(resize(activation, height, width), alpha=255.0 / scale_top)
 
 
-def blend(grey: np.ndarray, coloured: np.ndarray) -> np.ndarray:
-    """Lay a coloured layer over a radiograph.
+def blend(grey: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Lay a coloured map over a radiograph.
 
     Args:
         grey: uint8 (height, width).
-        coloured: uint8 (height, width, 4) as ``layer`` gives it.
+        level: uint8 (height, width) as ``levels`` gives it.
 
     Returns:
         uint8 (height, width, 3), blue green red.
     """
-    opacity = coloured[..., 3:].astype(np.float32) * (STRENGTH / 255.0)
-    mixed = grey[..., None] * (1.0 - opacity) + coloured[..., :3] * opacity
-    return np.rint(mixed).astype(np.uint8)
+    kept, added = _blending()
+    dimmed = cv2.multiply(grey, cv2.LUT(level, kept), scale=1.0 / 255.0)
+    return cv2.add(cv2.merge([dimmed] * 3), cv2.LUT(cv2.merge([level] * 3), added))
+
+
+@cache
+def _blending() -> tuple[np.ndarray, np.ndarray]:
+    """Return for each level the share of the radiograph that stays (of 255) and the colour that comes."""
+    opacity = opacities()[:, None] * (STRENGTH / 255.0)
+    kept = np.rint(255.0 * (1.0 - opacity[:, 0])).astype(np.uint8)
+    added = np.rint(colours()[:, ::-1] * opacity).astype(np.uint8)
+    return kept, added[None]
 
 
 def grey_levels(pixels: np.ndarray, side: int) -> np.ndarray:
     """Return a radiograph of float32 [0, 1] as uint8, its longest side at most ``side``."""
     height, width = pixels.shape
     small = resize(pixels, *within(height, width, side))
-    return np.rint(np.clip(small, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return cv2.convertScaleAbs(small, alpha=255.0)
 
 
-def png(picture: np.ndarray) -> bytes:
-    """Encode uint8 (height, width, 4) as PNG; fast rather than small, it is sent once."""
-    done, stream = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    assert done
-    return stream.tobytes()
+def png(level: np.ndarray) -> bytes:
+    """Encode a map alone as a PNG that is transparent where there is no evidence.
+
+    A palette of 256 colours with their opacities: a quarter of the bytes of four channels, and exact.
+
+    Args:
+        level: uint8 (height, width) as ``levels`` gives it.
+    """
+    picture = Image.fromarray(level)
+    picture.putpalette(np.column_stack([colours(), opacities()]).tobytes(), "RGBA")
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
 
 
 def jpeg(picture: np.ndarray) -> bytes:

@@ -138,8 +138,9 @@ def fit(pixels: np.ndarray, size: int) -> np.ndarray:
     place = placement(height, width, size)
     inner = resize(pixels, place.height, place.width)
     square = np.zeros((size, size), np.uint8)
-    square[place.top : place.top + place.height, place.left : place.left + place.width] = np.rint(
-        np.clip(inner, 0.0, 1.0) * 255.0
+    # Scales and rounds in one pass.
+    square[place.top : place.top + place.height, place.left : place.left + place.width] = (
+        cv2.convertScaleAbs(inner, alpha=255.0)
     )
     return square
 

@@ -42,7 +42,7 @@ def draw_samples(evaluation: Evaluation) -> bytes:
                     axes.set_anchor("N")
                 if place < len(rows):
                     _draw_sample(left, right, evaluation.scored, rows[place], top)
-        shades = ListedColormap(overlay.colours()[:, ::-1] / 255.0)
+        shades = ListedColormap(overlay.colours() / 255.0)
         figure.colorbar(
             ScalarMappable(Normalize(0, top), shades),
             ax=grid,
@@ -86,7 +86,7 @@ def _draw_sample(left: Axes, right: Axes, scored: Scored, row: int, top: float) 
     grey = overlay.grey_levels(radiograph.pixels, _SIDE)
     activation = overlay.undo_letterbox(scored.maps[row], radiograph.height, radiograph.width)
     height, width = grey.shape
-    mixed = overlay.blend(grey, overlay.layer(activation, height, width, top))
+    mixed = overlay.blend(grey, overlay.levels(activation, height, width, top))
     left.imshow(grey, cmap="gray", vmin=0, vmax=255)
     right.imshow(mixed[..., ::-1])
     ratio = grey.shape[1] / radiograph.width

@@ -83,7 +83,7 @@ def legend() -> tuple[tuple[str, str], ...]:
     stops = []
     for number in range(LEGEND_STEPS):
         share = number / (LEGEND_STEPS - 1)
-        blue, green, red = (int(level) for level in table[round(share * 255)])
+        red, green, blue = (int(level) for level in table[round(share * 255)])
         stops.append((f"{share * 100:g}%", f"#{red:02x}{green:02x}{blue:02x}"))
     return tuple(stops)
 
