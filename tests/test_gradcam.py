@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.pictures import draw_radiograph
+from utils.architectures import ARCHITECTURES
 from utils.bundle import load_network, read_bundle
 from utils.gradcam import Outputs, explain
 from utils.model_builder import EVIDENCE, LOGIT, build_model
@@ -60,6 +61,28 @@ def test_the_shipped_model_explains_itself_exactly() -> None:
         [preprocess(draw_radiograph(300, 200, seed=seed), bundle.preprocess) for seed in range(3)]
     )
     assert_map_is_gradcam(load_network(bundle), inputs)
+
+
+@pytest.mark.parametrize("architecture", ["custom", *sorted(set(ARCHITECTURES) - {"custom"})])
+def test_a_cell_looks_where_its_architecture_says(architecture: str) -> None:
+    """The middle of what the derivative of a cell weighs, against the middle of the cell's own share."""
+    size, middles = 320, []
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        network = build_model(architecture, size)
+        tapped = keras.Model(network.inputs[0], network.get_layer(EVIDENCE).output)
+        cells, channels = tapped.output.shape[1], tapped.output.shape[3]
+        random = np.random.default_rng(seed)
+        inputs = tf.constant(random.normal(size=(1, size, size, 3)).astype(np.float32))
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            cell = tapped(inputs, training=False)[0, cells // 2, cells // 2]
+            mixed = tf.reduce_sum(cell * random.normal(size=channels).astype(np.float32))
+        weight = np.square(tape.gradient(mixed, inputs).numpy()[0]).sum(axis=-1)
+        places = np.arange(size) + 0.5
+        own = (cells // 2 + 0.5) * size / cells
+        middles += [(weight.sum(axis=axis) @ places) / weight.sum() - own for axis in (0, 1)]
+    assert np.mean(middles) == pytest.approx(ARCHITECTURES[architecture].shift, abs=3)
 
 
 def test_regions_are_probabilities() -> None:

@@ -31,6 +31,23 @@ def test_a_hot_cell_comes_back_where_it_was_seen(height: int, width: int) -> Non
         assert abs(found[1] - expected_y) <= 0.25 * cell * height / place.height
 
 
+@pytest.mark.parametrize("shift", [15.5 / 384, -15.5 / 384])
+def test_cells_that_look_aside_are_drawn_where_they_look(shift: float) -> None:
+    signed = np.zeros((12, 12), np.float32)
+    signed[6, 4] = 1.0
+    straight = overlay.peak(overlay.undo_letterbox(signed, 384, 384), 384, 384)
+    moved = overlay.peak(overlay.undo_letterbox(signed, 384, 384, shift), 384, 384)
+    assert straight
+    assert moved
+    for before, after in zip(straight, moved, strict=True):
+        assert after - before == pytest.approx(shift * 384, abs=1)
+
+
+def test_moving_a_map_repeats_its_edge() -> None:
+    activation = overlay.undo_letterbox(np.ones((12, 12), np.float32), 384, 384, 0.1)
+    assert (activation == 1).all()
+
+
 def test_the_map_keeps_the_originals_aspect() -> None:
     activation = overlay.undo_letterbox(np.ones((10, 10), np.float32), 2880, 2304)
     assert activation.shape[0] / activation.shape[1] == pytest.approx(2880 / 2304, rel=0.01)

@@ -39,6 +39,7 @@ class Scored:
         probability: float64 (n,), calibrated.
         maps: float32 (n, h, w), signed, logits.
         region: predicted body part of each, None without that head.
+        map_shift: how far right and down the maps' cells look, see ``Bundle.map_shift``.
     """
 
     samples: tuple[Sample, ...]
@@ -50,6 +51,7 @@ class Scored:
     probability: np.ndarray
     maps: np.ndarray
     region: tuple[str, ...] | None
+    map_shift: float = 0.0
 
 
 def tables(scored: Scored, bundle: Bundle, *, resamples: int, seed: int) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def _localisation(
 def peak_of(scored: Scored, row: int) -> tuple[int, int] | None:
     """Return (x, y) of the map's highest place in pixels of the original, as the app shows it."""
     file = scored.files[row]
-    activation = overlay.undo_letterbox(scored.maps[row], file.height, file.width)
+    activation = overlay.undo_letterbox(scored.maps[row], file.height, file.width, scored.map_shift)
     return overlay.peak(activation, file.height, file.width)
 
 

@@ -104,6 +104,11 @@ class Bundle:
         return self.sidecar.map.scale_top
 
     @property
+    def map_shift(self) -> float:
+        """How far right and down the map's cells look, as a share of the input's side."""
+        return ARCHITECTURES[self.architecture].shift / self.preprocess.image_size
+
+    @property
     def training(self) -> dict[str, Any]:
         """What it was trained on and how."""
         return self.sidecar.training

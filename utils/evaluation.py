@@ -193,6 +193,7 @@ def _score(
         probability=np.asarray(engine.bundle.calibration.probability(logit)),
         maps=np.concatenate([output.map for output in outputs]),
         region=region,
+        map_shift=engine.bundle.map_shift,
     )
 
 

@@ -159,7 +159,7 @@ class Reader:
         positive = probability >= bundle.threshold
         low, high = bundle.doubt
         with _timed(timing, "map"):
-            drawn = _draw(radiograph, outputs.map[row], bundle.scale_top, overlay, pictures, page)
+            drawn = _draw(radiograph, outputs.map[row], bundle, overlay, pictures, page)
         return Reading(
             prediction=bundle.labels.positive if positive else bundle.labels.negative,
             confidence=probability if positive else 1.0 - probability,
@@ -182,27 +182,33 @@ class Reader:
 
 
 def load_reader(
-    model: Path, *, limits: Limits | None = None, engine: str = DEFAULT_ENGINE
+    model: Path, *, limits: Limits | None = None, engine: str = DEFAULT_ENGINE, **options: Any
 ) -> Reader:
     """Load a bundle, hold it against its golden example, and make a reader of it.
+
+    Args:
+        model: path of the ``.h5`` file.
+        limits: of the files that are accepted.
+        engine: what runs the network.
+        options: of ``engine.load_engine``: its cache folder, threads and precision.
 
     Raises:
         ModelMissing, BundleError: see ``engine.load_engine``.
     """
-    return Reader(load_engine(model, engine), limits=limits)
+    return Reader(load_engine(model, engine, **options), limits=limits)
 
 
 def _draw(
     radiograph: Radiograph,
     signed: np.ndarray,
-    scale_top: float,
+    bundle: Bundle,
     with_overlay: bool,
     pictures: bool,
     page: bool,
 ) -> dict[str, Any]:
     """Return the reading's pictures and peak."""
     height, width = radiograph.height, radiograph.width
-    activation = overlay.undo_letterbox(signed, height, width)
+    activation = overlay.undo_letterbox(signed, height, width, bundle.map_shift)
     drawn: dict[str, Any] = {
         "peak": overlay.peak(activation, height, width),
         "heatmap": None,
@@ -211,7 +217,7 @@ def _draw(
     }
     if pictures:
         rows, columns = overlay.within(height, width, overlay.LAYER_SIDE)
-        level = overlay.levels(activation, rows, columns, scale_top)
+        level = overlay.levels(activation, rows, columns, bundle.scale_top)
         drawn["heatmap"] = overlay.png(level)
     if (pictures and with_overlay) or page:
         grey = overlay.grey_levels(radiograph.pixels, overlay.BLEND_SIDE)
@@ -219,7 +225,7 @@ def _draw(
             drawn["radiograph"] = overlay.jpeg(grey)
         if pictures and with_overlay:
             rows, columns = grey.shape
-            level = overlay.levels(activation, rows, columns, scale_top)
+            level = overlay.levels(activation, rows, columns, bundle.scale_top)
             drawn["overlay"] = overlay.jpeg(overlay.blend(grey, level))
     return drawn
 

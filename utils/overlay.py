@@ -47,25 +47,32 @@ def within(height: int, width: int, side: int) -> tuple[int, int]:
     return max(1, round(height * ratio)), max(1, round(width * ratio))
 
 
-def undo_letterbox(signed: np.ndarray, height: int, width: int) -> np.ndarray:
+def undo_letterbox(signed: np.ndarray, height: int, width: int, shift: float = 0.0) -> np.ndarray:
     """Cut a map out of its letterbox.
 
     Args:
         signed: float32 (cells, cells) over the square the network saw.
         height, width: of the original picture, pixels.
+        shift: how far right and down the cells look, as a share of the square (``Bundle.map_shift``).
 
     Returns:
         float32 map over the original picture alone, of the original's aspect and at most 512 long: the
         positive part, logits a cell.
     """
-    cells = signed.shape[0]
     # Bilinear between the cells' middles. The square is drawn as large as the layer that is shown, so
-    # that cutting it at whole pixels moves no edge by more than half a pixel of that layer.
-    square = (
-        resize(np.maximum(signed, 0.0), LAYER_SIDE, LAYER_SIDE) if cells < LAYER_SIDE else signed
-    )
-    place = placement(height, width, square.shape[0])
+    # that moving and cutting it at whole pixels moves no edge by more than half a pixel of that layer.
+    square = resize(np.maximum(signed, 0.0), LAYER_SIDE, LAYER_SIDE)
+    square = _move(square, round(shift * LAYER_SIDE))
+    place = placement(height, width, LAYER_SIDE)
     return square[place.top : place.top + place.height, place.left : place.left + place.width]
+
+
+def _move(square: np.ndarray, pixels: int) -> np.ndarray:
+    """Move a picture right and down (left and up if negative), repeating its first row and column."""
+    forth, back = max(pixels, 0), max(-pixels, 0)
+    side = square.shape[0]
+    wider = cv2.copyMakeBorder(square, forth, back, forth, back, cv2.BORDER_REPLICATE)
+    return wider[back : back + side, back : back + side]
 
 
 def peak(activation: np.ndarray, height: int, width: int) -> tuple[int, int] | None:

@@ -29,7 +29,8 @@ from utils.preprocess import VERSION, fit
 
 log = logging.getLogger(__name__)
 
-CACHE_VERSION = 1
+# To be raised whenever decoding changes what a file's pixels are: caches made before are then made anew.
+CACHE_VERSION = 2
 THUMBNAIL = 64
 DEFAULT_CACHE = Path("data/.cache")
 

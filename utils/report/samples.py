@@ -84,7 +84,9 @@ def _draw_sample(left: Axes, right: Axes, scored: Scored, row: int, top: float) 
     sample = scored.samples[row]
     radiograph = decode(sample.path.read_bytes(), allow_truncated=True)
     grey = overlay.grey_levels(radiograph.pixels, _SIDE)
-    activation = overlay.undo_letterbox(scored.maps[row], radiograph.height, radiograph.width)
+    activation = overlay.undo_letterbox(
+        scored.maps[row], radiograph.height, radiograph.width, scored.map_shift
+    )
     height, width = grey.shape
     mixed = overlay.blend(grey, overlay.levels(activation, height, width, top))
     left.imshow(grey, cmap="gray", vmin=0, vmax=255)
