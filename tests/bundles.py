@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +14,14 @@ from utils.architectures import ARCHITECTURES
 from utils.bundle import Seen, save_bundle
 from utils.golden import golden_input
 from utils.preprocess import PreprocessSpec, scale
-from utils.sidecar import CalibrationSection, Decision, Labels
+from utils.sidecar import (
+    CHECKSUM,
+    CalibrationSection,
+    Decision,
+    Labels,
+    checksum,
+    sidecar_path,
+)
 
 
 def tiny_bundle(
@@ -63,3 +73,13 @@ def tiny_bundle(
         seen=Seen(frozenset(), np.zeros((0, 32), np.uint8)),
     )
     return path
+
+
+@contextmanager
+def altered_sidecar(model: Path) -> Iterator[dict[str, Any]]:
+    """Yield a sidecar's content to change; it is written back with the checksum of what it says then."""
+    path = sidecar_path(model)
+    content = json.loads(path.read_text())
+    yield content
+    content[CHECKSUM] = checksum(content)
+    path.write_text(json.dumps(content))

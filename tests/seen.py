@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.bundles import altered_sidecar
 from utils.datasets.duplicates import fingerprints
 from utils.pipeline import Prepared
 
@@ -25,8 +26,7 @@ def mark_seen(
         }
     )
     model.with_suffix(".seen.json").write_text(text)
-    sidecar = json.loads(model.with_suffix(".json").read_text())
-    sidecar["training"]["seen"]["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    if split:
-        sidecar["training"]["split"] = split
-    model.with_suffix(".json").write_text(json.dumps(sidecar))
+    with altered_sidecar(model) as sidecar:
+        sidecar["training"]["seen"]["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        if split:
+            sidecar["training"]["split"] = split

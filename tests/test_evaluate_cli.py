@@ -16,7 +16,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import evaluate
-from tests.bundles import tiny_bundle
+from tests.bundles import altered_sidecar, tiny_bundle
 from tests.trees import folder_tree, mura_tree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,9 +78,8 @@ def damaged(model: Path, folder: Path, how: str) -> Path:
     elif how == "without sidecar":
         weights.with_suffix(".json").unlink()
     elif how == "another's sidecar":
-        sidecar = json.loads(weights.with_suffix(".json").read_text())
-        sidecar["weights_sha256"] = "0" * 64
-        weights.with_suffix(".json").write_text(json.dumps(sidecar))
+        with altered_sidecar(weights) as sidecar:
+            sidecar["weights_sha256"] = "0" * 64
     return weights
 
 

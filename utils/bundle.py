@@ -32,9 +32,11 @@ from utils.sidecar import (
     Labels,
     MapSection,
     ModelSection,
+    PreprocessSection,
     Sidecar,
     read_sidecar,
     sidecar_path,
+    write_sidecar,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class Bundle:
     @property
     def preprocess(self) -> PreprocessSpec:
         """How a radiograph becomes the network's input."""
-        return PreprocessSpec(**self.sidecar.preprocess)
+        return PreprocessSpec(**self.sidecar.preprocess.model_dump())
 
     @property
     def regions(self) -> tuple[str, ...]:
@@ -157,7 +159,7 @@ def read_bundle(path: Path) -> Bundle:
     try:
         ARCHITECTURES[bundle.architecture]
         bundle.preprocess  # noqa: B018 -- constructing it checks it
-    except (FractureError, TypeError) as error:
+    except FractureError as error:
         raise BundleError(
             f"{sidecar_path(path).name} cannot be used by this release: {error}"
         ) from error
@@ -224,7 +226,7 @@ def save_bundle(
             architecture=network.name,
             heads={LOGIT: (labels.positive,), **({REGION: tuple(regions)} if regions else {})},
         ),
-        preprocess=spec.as_json(),
+        preprocess=PreprocessSection.model_validate(spec.as_json()),
         labels=labels,
         decision=decision,
         map=MapSection(scale_top=scale_top),
@@ -241,7 +243,7 @@ def save_bundle(
         environment=_environment(),
     )
     _part(seen_path(path)).write_text(seen_text)
-    _part(sidecar_path(path)).write_text(sidecar.model_dump_json(indent=2) + "\n")
+    write_sidecar(_part(sidecar_path(path)), sidecar)
     for final in (seen_path(path), path, sidecar_path(path)):
         os.replace(_part(final), final)
     return read_bundle(path)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from utils.errors import SetupError
 from utils.model_builder import EMBEDDING, EVIDENCE, LOGIT, REGION
 
 if TYPE_CHECKING:
@@ -66,12 +67,24 @@ class Outputs:
         map: float32 (n, h, w), signed, in logits; its sum plus the head's bias is the logit.
         embedding: float32 (n, channels), the pooled evidence.
         region: float32 (n, regions) probabilities, or None without that head.
+
+    Raises:
+        SetupError: something in it is no finite number. Compared with a threshold, that would be a
+            "Normal".
     """
 
     logit: np.ndarray
     map: np.ndarray
     embedding: np.ndarray
     region: np.ndarray | None
+
+    def __post_init__(self) -> None:
+        for values in (self.logit, self.map, self.embedding, self.region):
+            if values is not None and not np.isfinite(values).all():
+                raise SetupError(
+                    "the network's answer is no finite number; this installation does not compute as it "
+                    "should"
+                )
 
     @classmethod
     def of(cls, arrays: Mapping[str, object]) -> Outputs:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from utils.errors import BundleError
+
+# Name of the field that holds the checksum of all the others.
+CHECKSUM = "sidecar_sha256"
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -57,6 +62,15 @@ class Decision(_Section):
         return self
 
 
+class PreprocessSection(_Section):
+    """See ``preprocess.PreprocessSpec``, which also checks the values."""
+
+    image_size: int
+    scaling: str
+    fit: str
+    version: int
+
+
 class MapSection(_Section):
     """The top of the activation map's colour scale, logits."""
 
@@ -83,7 +97,7 @@ class Sidecar(_Section):
     schema_version: Literal[1] = 1
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     model: ModelSection
-    preprocess: dict[str, Any]
+    preprocess: PreprocessSection
     labels: Labels
     decision: Decision
     map: MapSection
@@ -92,17 +106,40 @@ class Sidecar(_Section):
     golden: Golden
     environment: dict[str, Any]
 
+    @field_validator("training")
+    @classmethod
+    def _says_what_was_seen(cls, training: dict[str, Any]) -> dict[str, Any]:
+        seen = training.get("seen")
+        if not isinstance(seen, dict) or not isinstance(seen.get("sha256"), str):
+            raise ValueError("seen.sha256 must name the list of images that the model has seen")
+        return training
+
 
 def sidecar_path(model: Path) -> Path:
     """Return where the sidecar of a ``.h5`` file lies."""
     return model.with_suffix(".json")
 
 
+def write_sidecar(path: Path, sidecar: Sidecar) -> None:
+    """Write a sidecar with the checksum of what it says."""
+    content = json.loads(sidecar.model_dump_json())
+    path.write_text(json.dumps({**content, CHECKSUM: checksum(content)}, indent=2) + "\n")
+
+
+def checksum(content: dict[str, Any]) -> str:
+    """Return the SHA-256 of a sidecar's content, whatever its layout and without its own checksum."""
+    told = {name: value for name, value in content.items() if name != CHECKSUM}
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
 def read_sidecar(model: Path) -> Sidecar:
     """Read and check the sidecar of a ``.h5`` file.
 
+    The checksum comes first: one flipped bit in a threshold would turn a fracture into a sure "Normal".
+
     Raises:
-        BundleError: it is missing, or is no sidecar of this release; the message names the field.
+        BundleError: it is missing, altered, or no sidecar of this release; the message names the field.
     """
     path = sidecar_path(model)
     if not path.is_file():
@@ -111,7 +148,18 @@ def read_sidecar(model: Path) -> Sidecar:
             "and threshold are unknown and it cannot be used; train it with train.py, which writes both"
         )
     try:
-        return Sidecar.model_validate_json(path.read_bytes())
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise BundleError(f"{path.name} is no sidecar of this release: {error}") from error
+    if not isinstance(content, dict) or CHECKSUM not in content:
+        raise BundleError(f"{path.name} is no sidecar of this release: it has no {CHECKSUM}")
+    if content.pop(CHECKSUM) != checksum(content):
+        raise BundleError(
+            f"{path.name} does not say what it said when it was written: its checksum is wrong; take the "
+            "file that came with the weights"
+        )
+    try:
+        return Sidecar.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -166,8 +166,7 @@ def draw_reliability(evaluation: Evaluation) -> bytes:
             lw=1.5,
             elinewidth=1,
             capsize=2,
-            label=f"{curve.count.size} bins of {curve.count.min()} to {curve.count.max()} images,\n"
-            f"95 % Wilson intervals",
+            label=f"{curve.count.size} bins of {_span(curve.count)} images,\n95 % Wilson intervals",
         )
         for place in (axes, spread):
             place.axvline(evaluation.bundle.threshold, color=VERMILLION, lw=1.2, ls="-.")
@@ -209,6 +208,12 @@ PLOTS: dict[str, Callable[[Evaluation], bytes]] = {
     "precision_recall.png": draw_precision_recall,
     "reliability.png": draw_reliability,
 }
+
+
+def _span(counts: np.ndarray) -> str:
+    """Say between which numbers counts lie, in as few words as will do."""
+    low, high = counts.min(), counts.max()
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _operating_point(
