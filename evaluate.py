@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
-from utils.command_line import DONE, Parser, run
-from utils.datasets import AUTO, READERS
+from utils.command_line import DONE, Parser, run, whole_number
+from utils.datasets import READERS
 
 
 def main() -> int:
@@ -17,7 +16,6 @@ def main() -> int:
     from utils.bundle import read_bundle
     from utils.datasets import read_dataset
     from utils.engine import load_engine
-    from utils.errors import SetupError
     from utils.evaluation import evaluate
     from utils.pipeline import prepare
     from utils.report import make_folder, write_report
@@ -26,10 +24,7 @@ def main() -> int:
     size = read_bundle(flags.model).preprocess.image_size
     dataset = read_dataset(flags.data, flags.dataset, flags.region)
     make_folder(flags.output)
-    try:
-        prepared = prepare(dataset.samples, size, flags.cache, progress=not flags.quiet)
-    except OSError as error:
-        raise SetupError(f"the cache {flags.cache} cannot be used: {error}") from error
+    prepared = prepare(dataset.samples, size, flags.cache, progress=not flags.quiet)
     evaluation = evaluate(
         load_engine(flags.model),
         dataset,
@@ -59,17 +54,9 @@ def main() -> int:
 def parser() -> Parser:
     """Describe the flags."""
     make = Parser(__doc__)
+    make.add_dataset(READERS)
     add = make.add_argument
     add("--model", type=Path, default=Path("models/best_model.h5"), help="the bundle to evaluate")
-    add("--data", type=Path, default=Path("data"), help="the dataset's folder")
-    add("--dataset", default=AUTO, help=f"its layout: {AUTO}, {', '.join(READERS)}")
-    add(
-        "--region",
-        nargs="+",
-        default=[],
-        metavar="PART",
-        help="body parts to keep; all if not given",
-    )
     add(
         "--part",
         choices=("test", "all"),
@@ -79,26 +66,12 @@ def parser() -> Parser:
     )
     add("--output", type=Path, default=Path("reports"), help="folder to write the report into")
     add("--no_samples", action="store_true", help="leave pictures of patients out of the report")
-    add("--resamples", type=_count, default=2000, help="bootstrap draws; 0: no intervals")
-    add("--seed", type=_count, default=0, help="of the bootstrap draws")
-    add("--batch_size", type=_whole, default=32, help="images a forward pass")
+    add("--resamples", type=whole_number(0), default=2000, help="bootstrap draws; 0: no intervals")
+    add("--seed", type=whole_number(0), default=0, help="of the bootstrap draws")
+    add("--batch_size", type=whole_number(1), default=32, help="images a forward pass")
     add("--cache", type=Path, default=Path("data/.cache"), help="where prepared images are kept")
     add("--quiet", action="store_true", help="no progress bars")
     return make
-
-
-def _whole(text: str) -> int:
-    return _number(text, 1)
-
-
-def _count(text: str) -> int:
-    return _number(text, 0)
-
-
-def _number(text: str, least: int) -> int:
-    if not (text.isdecimal() and text.isascii()) or not least <= int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-    return int(text)
 
 
 if __name__ == "__main__":

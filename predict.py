@@ -6,7 +6,6 @@ folder every file below it is taken that begins like an image or is named like o
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
@@ -14,7 +13,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from utils.command_line import DONE, INPUT_FAULT, Parser, run
+from utils.command_line import DONE, INPUT_FAULT, Parser, run, whole_number
 
 if TYPE_CHECKING:
     from utils.scoring import Answer
@@ -79,7 +78,7 @@ def parser() -> Parser:
     add(
         "--overlays", type=Path, metavar="DIR", help="also write each map over its radiograph there"
     )
-    add("--batch_size", type=_whole, default=16, help="images a forward pass")
+    add("--batch_size", type=whole_number(1), default=16, help="images a forward pass")
     return make
 
 
@@ -128,12 +127,6 @@ def _csv_writer(stream: TextIO) -> Any:
         writer.writerow(row)
 
     return write
-
-
-def _whole(text: str) -> int:
-    if not (text.isdecimal() and text.isascii()) or not 1 <= int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
-from utils.command_line import DONE, INTERRUPTED, Parser, run
+from utils.command_line import DONE, INTERRUPTED, Parser, run, whole_number
 from utils.corpus import read_corpus
 from utils.datasets import AUTO, READERS
 from utils.errors import SetupError, UnknownName
@@ -55,16 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> Parser:
     """Describe the flags."""
     make = Parser(__doc__)
+    make.add_dataset(READERS)
     add = make.add_argument
-    add("--data", type=Path, default=Path("data"), help="the dataset's folder")
-    add("--dataset", default=AUTO, help=f"its layout: {AUTO}, {', '.join(READERS)}")
-    add(
-        "--region",
-        nargs="+",
-        default=[],
-        metavar="PART",
-        help="body parts to keep; all if not given",
-    )
     add("--output", type=Path, default=Path("models/best_model.h5"), help="the bundle to write")
     add("--run", type=Path, default=Path("runs/latest"), help="checkpoints, logs and curves")
     add("--cache", type=Path, help="prepared images (default: cache/ in the run's folder)")
@@ -76,7 +68,7 @@ def parser() -> Parser:
     network = make.add_argument_group("network")
     add = network.add_argument
     add("--model", default=DEFAULT_ARCHITECTURE, help=f"one of {', '.join(ARCHITECTURES)}")
-    add("--image_size", type=_whole, default=320, help="side of the square input, pixels")
+    add("--image_size", type=whole_number(1), default=320, help="side of the square input, pixels")
     add(
         "--weights",
         help=f"{IMAGENET}, {RANDOM} or a path (.npz, .h5) (default: {IMAGENET}; {RANDOM} for custom)",
@@ -86,13 +78,15 @@ def parser() -> Parser:
 
     schedule = make.add_argument_group("training")
     add = schedule.add_argument
-    add("--epochs", type=_whole, default=20, help="of fine-tuning the whole network")
-    add("--head_epochs", type=_count, default=1, help="before it, of the new heads alone")
-    add("--batch_size", type=_whole, default=32, help="images a step")
+    add("--epochs", type=whole_number(1), default=20, help="of fine-tuning the whole network")
+    add("--head_epochs", type=whole_number(0), default=1, help="before it, of the new heads alone")
+    add("--batch_size", type=whole_number(1), default=32, help="images a step")
     add("--learning_rate", type=_positive, default=1e-4, help="highest, of fine-tuning")
     add("--head_learning_rate", type=_positive, default=1e-3, help="of the heads alone")
     add("--schedule", choices=tuple(SCHEDULES), default="cosine", help="of the learning rate")
-    add("--patience", type=_whole, default=8, help="epochs without a better validation AUC")
+    add(
+        "--patience", type=whole_number(1), default=8, help="epochs without a better validation AUC"
+    )
     add("--weight_decay", type=_not_negative, default=1e-4, help="of AdamW")
     add("--label_smoothing", type=_share, default=0.0, help="of the fracture's loss")
     add(
@@ -105,7 +99,7 @@ def parser() -> Parser:
     add("--no_augmentation", action="store_true", help="show every picture as it is")
     add("--mixed_precision", action="store_true", help="compute in bfloat16")
     add("--sensitivity", type=_share, default=0.90, help="that the threshold is chosen for")
-    add("--seed", type=_count, default=0, help="of weights, order, augmentation and split")
+    add("--seed", type=whole_number(0), default=0, help="of weights, order, augmentation and split")
     return make
 
 
@@ -164,9 +158,9 @@ def _commit() -> str:
     return done.stdout.strip()
 
 
-def _number(text: str, low: float, high: float, kind: type, wanted: str) -> float:
+def _number(text: str, low: float, high: float, wanted: str) -> float:
     try:
-        value = kind(text)
+        value = float(text)
     except ValueError:
         value = float("nan")
     if not low <= value <= high:
@@ -174,24 +168,16 @@ def _number(text: str, low: float, high: float, kind: type, wanted: str) -> floa
     return value
 
 
-def _whole(text: str) -> int:
-    return int(_number(text, 1, 1_000_000, int, "a whole number of at least 1"))
-
-
-def _count(text: str) -> int:
-    return int(_number(text, 0, 2**31 - 1, int, "a whole number of at least 0"))
-
-
 def _positive(text: str) -> float:
-    return _number(text, 1e-12, 1e6, float, "a positive number")
+    return _number(text, 1e-12, 1e6, "a positive number")
 
 
 def _not_negative(text: str) -> float:
-    return _number(text, 0.0, 1e6, float, "a number of at least 0")
+    return _number(text, 0.0, 1e6, "a number of at least 0")
 
 
 def _share(text: str) -> float:
-    return _number(text, 0.0, 0.999, float, "a share from 0 to below 1")
+    return _number(text, 0.0, 0.999, "a share from 0 to below 1")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +29,31 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Exit with the input's code after one line on stderr."""
         self.exit(INPUT_FAULT, f"{self.prog}: {message} (see --help)\n")
+
+    def add_dataset(self, layouts: Iterable[str]) -> None:
+        """Add the flags that say which images are meant; ``layouts`` are the names of the readers."""
+        self.add_argument("--data", type=Path, default=Path("data"), help="the dataset's folder")
+        self.add_argument(
+            "--dataset", default="auto", help=f"its layout: auto, {', '.join(layouts)}"
+        )
+        self.add_argument(
+            "--region",
+            nargs="+",
+            default=[],
+            metavar="PART",
+            help="body parts to keep; all if not given",
+        )
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Return the type of a flag that takes a whole number of at least ``least``."""
+
+    def convert(text: str) -> int:
+        if not (text.isdecimal() and text.isascii()) or not least <= int(text) < 2**31:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return int(text)
+
+    return convert
 
 
 def run(command: Callable[[], int]) -> NoReturn:

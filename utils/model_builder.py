@@ -6,7 +6,6 @@ activation map is a 1x1 convolution of the layer ``evidence`` (see ``utils.gradc
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +17,6 @@ from utils.errors import SetupError
 
 if TYPE_CHECKING:
     import keras
-
-log = logging.getLogger(__name__)
 
 EVIDENCE, EMBEDDING, LOGIT, REGION = "evidence", "embedding", "logit", "region"
 IMAGENET, RANDOM = "imagenet", "none"
@@ -132,9 +129,7 @@ def load_pretrained(model: keras.Model, weights: str) -> int:
             f"there are no weights at {path}; --weights takes imagenet, none, or the path of a .npz "
             "or .h5 file"
         )
-    filled = _load_npz(model, path) if path.suffix == ".npz" else _load_keras(model, path)
-    log.info("filled %d layers from %s", filled, path.name)
-    return filled
+    return _load_npz(model, path) if path.suffix == ".npz" else _load_keras(model, path)
 
 
 def _load_imagenet(model: keras.Model) -> int:

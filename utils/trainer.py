@@ -93,7 +93,8 @@ class Trainer:
             SetupError: the pretrained weights are missing or do not fit.
         """
         filled = load_pretrained(self.network, self.plan.weights)
-        log.info("%s: %d layers filled from %s", self.plan.architecture, filled, self.plan.weights)
+        source = Path(self.plan.weights).name if filled else "random numbers"
+        log.info("%s: %d layers filled from %s", self.plan.architecture, filled, source)
         self.run.mkdir(parents=True, exist_ok=True)
         for name in ("state.json", "last.weights.h5", "best.weights.h5"):
             (self.run / name).unlink(missing_ok=True)

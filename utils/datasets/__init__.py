@@ -38,7 +38,8 @@ def read_dataset(root: Path, name: str = AUTO, regions: Sequence[str] = ()) -> D
     root = Path(root)
     reader = None if name == AUTO else READERS[name]
     if not root.is_dir():
-        raise DatasetError(f"there is no folder {root}; give the folder that holds the dataset")
+        found = f"{root} is a file" if root.is_file() else f"there is no folder {root}"
+        raise DatasetError(f"{found}; give the folder that holds the dataset")
     try:
         return (reader or _detected(root)).read(root, regions)
     except OSError as fault:
