@@ -20,7 +20,7 @@ UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --gene
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test lint format types check hooks lock train evaluate predict clean
+.PHONY: help install run test lint format types check hooks lock train evaluate predict bench soak kill clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -63,6 +63,15 @@ evaluate: .venv/.runtime ## evaluate models/best_model.h5 on the test part of da
 
 predict: .venv/.runtime ## score radiographs: make predict ARGS="FILE_OR_FOLDER ..."
 	$(VENV_PYTHON) predict.py $(ARGS)
+
+bench: .venv/.dev ## hold the app's speed against the usual recipe and the bars (ARGS=--quick: two minutes)
+	$(VENV_PYTHON) benchmarks/serving.py $(ARGS)
+
+soak: .venv/.dev ## keep the app saturated for ten minutes: faults, memory, slowest answers
+	$(VENV_PYTHON) benchmarks/soak.py $(ARGS)
+
+kill: .venv/.dev ## kill workers under load: how long until they are back, and what is lost
+	$(VENV_PYTHON) benchmarks/kill_worker.py $(ARGS)
 
 clean: ## remove .venv, caches and coverage data; data, models, runs and reports stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

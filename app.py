@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import socket
 import sys
 
 from flask import Flask
 
 from config import Settings, read_settings, unknown_variables
+from utils.command_line import INTERRUPTED, SETUP_FAULT, Parser, run
 from utils.errors import SetupError
 from utils.web import create_app
 from utils.web.logs import configure
@@ -22,45 +25,69 @@ def build(settings: Settings) -> Flask:
     return built
 
 
-def _leave(fault: SetupError) -> SystemExit:
-    print(f"error: {fault}", file=sys.stderr)
-    # 3 also makes gunicorn stop, where it would start a failing worker again and again otherwise.
-    return SystemExit(3)
-
-
 try:
     settings = read_settings()
     app = build(settings)
 except SetupError as fault:
-    raise _leave(fault) from None
+    print(f"error: {fault}", file=sys.stderr)
+    # This status also makes gunicorn stop, where it would start a failing worker again and again.
+    raise SystemExit(SETUP_FAULT) from None
 
 
-def main() -> None:
+def port(text: str) -> int:
+    """Read a port; 0 leaves the choice to the system."""
+    if text.isdecimal() and int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port; give a whole number, 0 to 65535")
+
+
+def listen(host: str, number: int) -> socket.socket:
+    """Take the address before the model is loaded; who asks meanwhile waits.
+
+    Raises:
+        SetupError: it is taken, or none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, number), family=family, backlog=128)
+    except (OSError, UnicodeError) as fault:
+        taken = isinstance(fault, OSError) and fault.errno == errno.EADDRINUSE
+        # Python adds to the reason what it tried, which is in the sentence already.
+        reason = str(getattr(fault, "strerror", None) or fault).partition(" (while ")[0]
+        why = "the port is taken; choose another with --port" if taken else reason
+        raise SetupError(f"cannot listen on {host}:{number}: {why}") from fault
+
+
+def main() -> int:
     """Load the model, then serve until interrupted."""
-    parser = argparse.ArgumentParser(
-        description="Serve the fracture detector on this machine; docs/operations.md lists the "
-        "FRACTURE_* settings, and gunicorn is what serves others."
+    parser = Parser(
+        "Serve the fracture detector on this machine; docs/operations.md lists the FRACTURE_* "
+        "settings, and gunicorn is what serves others."
     )
-    parser.add_argument("--host", default=settings.host, help="address to listen on (%(default)s)")
-    parser.add_argument("--port", default=settings.port, type=int, help="port (%(default)s)")
+    parser.add_argument("--host", default=settings.host, help="address to listen on")
+    parser.add_argument("--port", default=settings.port, type=port, help="port; 0 is any free one")
     args = parser.parse_args()
 
     from werkzeug.serving import make_server
 
-    try:
+    from utils.web.refusal import JsonErrorHandler
+
+    with listen(args.host, args.port) as listening:
+        number = listening.getsockname()[1]
         app.extensions["reader_service"].reader()
-    except SetupError as fault:
-        raise _leave(fault) from None
-    try:
-        server = make_server(args.host, args.port, app, threaded=True)
-    except SystemExit:
-        # Werkzeug has said on stderr that the port is taken.
-        raise SystemExit(3) from None
-    print(f"serving on http://{args.host}:{server.server_port} (Ctrl-C stops)", file=sys.stderr)
-    server.serve_forever()
-    # It returns when it is interrupted, and only then.
-    raise SystemExit(130)
+        server = make_server(
+            args.host,
+            number,
+            app,
+            threaded=True,
+            request_handler=JsonErrorHandler,
+            fd=listening.fileno(),
+        )
+        print(f"serving on http://{args.host}:{number} (Ctrl-C stops)", file=sys.stderr)
+        # Returns when it is interrupted, and only then.
+        server.serve_forever()
+    return INTERRUPTED
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from utils.engine import DEFAULT_ENGINE, ENGINES
+from utils.engine import DEFAULT_ENGINE, DEFAULT_PRECISION, ENGINES, PRECISIONS
 from utils.errors import SetupError
 from utils.formats.radiograph import MEGAPIXEL, Limits
 
@@ -45,6 +45,23 @@ class Settings(BaseSettings):
     engine: str = _setting(
         DEFAULT_ENGINE, "what runs the network", " or ".join(f"`{name}`" for name in ENGINES)
     )
+    precision: str = _setting(
+        DEFAULT_PRECISION,
+        "what the network computes in",
+        " or ".join(f"`{name}`" for name in PRECISIONS),
+    )
+    threads: int = _setting(
+        0,
+        "threads that compute one forward pass; 0 is a worker's share of the cores",
+        "a whole number, 0 to 256",
+        ge=0,
+        le=256,
+    )
+    cache_folder: Path | None = _setting(
+        None,
+        "where the engine keeps the network in its own form; without it `engine` in FRACTURE_INSTANCE_FOLDER",
+        "a folder",
+    )
     max_upload_mb: int = _setting(
         64,
         "largest file that is read, in MB of 2^20 bytes",
@@ -67,17 +84,24 @@ class Settings(BaseSettings):
         le=3600,
     )
     concurrency: int = _setting(
-        2,
-        "radiographs one worker process decodes and reads at the same time; bounds its memory",
-        "a whole number, 1 to 64",
-        ge=1,
+        0,
+        "radiographs one worker reads at once; bounds its memory; 0 is one more than its share of the cores",
+        "a whole number, 0 to 64",
+        ge=0,
         le=64,
+    )
+    queue: int = _setting(
+        64,
+        "requests that may wait in one worker while others are read; 503 at once beyond it",
+        "a whole number, 0 to 1000",
+        ge=0,
+        le=1000,
     )
     queue_seconds: float = _setting(
         10.0,
-        "longest time a request waits for its turn; 503 after it",
-        "a number, 0 to 300",
-        ge=0,
+        "longest time a request waits for its turn, once it has arrived whole; 503 after it",
+        "a number, 0.1 to 300",
+        ge=0.1,
         le=300,
     )
     upload_folder: Path = _setting(
@@ -88,7 +112,7 @@ class Settings(BaseSettings):
     )
     instance_folder: Path = _setting(
         Path("instance"),
-        "where the key file `secret_key` lies when FRACTURE_SECRET_KEY is not set",
+        "where the key file `secret_key` lies when FRACTURE_SECRET_KEY is not set, and the engine's cache",
         "a folder that can be written",
         validate_default=True,
     )
@@ -121,17 +145,17 @@ class Settings(BaseSettings):
         le=65535,
     )
 
-    @field_validator("model", "upload_folder", "instance_folder")
+    @field_validator("model", "cache_folder", "upload_folder", "instance_folder")
     @classmethod
-    def _from_the_project(cls, path: Path) -> Path:
-        return ROOT / path
+    def _from_the_project(cls, path: Path | None) -> Path | None:
+        return None if path is None else ROOT / path
 
-    @field_validator("engine")
+    @field_validator("engine", "precision")
     @classmethod
-    def _known(cls, engine: str) -> str:
-        if engine not in ENGINES:
+    def _known(cls, name: str, field: ValidationInfo) -> str:
+        if name not in (ENGINES if field.field_name == "engine" else PRECISIONS):
             raise ValueError("unknown")
-        return engine
+        return name
 
     @field_validator("secret_key")
     @classmethod
@@ -139,6 +163,11 @@ class Settings(BaseSettings):
         if key is not None and len(key.get_secret_value()) < 16:
             raise ValueError("too short")
         return key
+
+    @property
+    def engine_cache(self) -> Path:
+        """Where the engine keeps the network in its own form."""
+        return self.cache_folder or self.instance_folder / "engine"
 
     @property
     def limits(self) -> Limits:

@@ -13,6 +13,7 @@ def main() -> int:
     """Parse the flags, evaluate, write the report, and print the figures as one line of JSON."""
     flags = parser().parse_args()
 
+    from config import read_settings
     from utils.bundle import read_bundle
     from utils.datasets import read_dataset
     from utils.engine import load_engine
@@ -21,12 +22,13 @@ def main() -> int:
     from utils.report import make_folder, write_report
 
     # What can be at fault is looked at before anything slow begins.
+    settings = read_settings()
     size = read_bundle(flags.model).preprocess.image_size
     dataset = read_dataset(flags.data, flags.dataset, flags.region)
     make_folder(flags.output)
     prepared = prepare(dataset.samples, size, flags.cache, progress=not flags.quiet)
     evaluation = evaluate(
-        load_engine(flags.model),
+        load_engine(flags.model, settings.engine, cache=settings.engine_cache),
         dataset,
         prepared,
         part=flags.part,

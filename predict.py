@@ -48,7 +48,13 @@ def main() -> int:
             flags.overlays.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{flags.overlays} cannot be made: {error.strerror}") from error
-    reader = load_reader(flags.model, limits=settings.limits, engine=settings.engine)
+    reader = load_reader(
+        flags.model,
+        limits=settings.limits,
+        engine=settings.engine,
+        cache=settings.engine_cache,
+        precision=settings.precision,
+    )
     # File names are bytes and may be no text; they are written as they are.
     cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8", errors="surrogateescape")
     write = _csv_writer(sys.stdout) if flags.format == "csv" else _json_writer(sys.stdout)

@@ -45,15 +45,15 @@ function uploadPage(form) {
     }
   }
 
-  function chosen() {
+  function showChoice() {
     const file = input.files[0];
-    complain("");
     find("status").textContent = file ? "A file is chosen." : "";
-    if (file && tooLarge(file)) {
-      showPreview(null);
-      return;
-    }
-    showPreview(file);
+    showPreview(file && !tooLarge(file) ? file : null);
+  }
+
+  function chosen() {
+    complain("");
+    showChoice();
   }
 
   function busy(on) {
@@ -107,8 +107,12 @@ function uploadPage(form) {
     }
     busy(true);
   });
-  // The page comes back from the browser's cache as it was left: busy.
-  window.addEventListener("pageshow", () => busy(false));
+  // The page comes back as it was left, busy, or anew with the file that was chosen; what the server
+  // complained about stays.
+  window.addEventListener("pageshow", () => {
+    busy(false);
+    if (input.files.length > 0) showChoice();
+  });
 
   if (!fault.hidden) fault.focus();
 }

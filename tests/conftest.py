@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ def missing(reason: str) -> None:
     if IN_CI:
         pytest.fail(f"must not be skipped in CI: {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the graphs that tests export out of the folder where the app keeps those it serves with."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FRACTURE_CACHE_FOLDER", str(tmp_path_factory.mktemp("graphs")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,7 @@ def settings(folder: Path, **changes: object) -> Settings:
         "model": folder / "none.h5",
         "upload_folder": folder / "uploads",
         "instance_folder": folder / "instance",
+        "cache_folder": workplace() / "engine",
         **changes,
     }
     return Settings(**chosen)  # type: ignore[arg-type]
@@ -126,6 +127,8 @@ def environment(folder: Path, changes: Mapping[str, str]) -> dict[str, str]:
     return kept | {
         "FRACTURE_UPLOAD_FOLDER": str(folder / "uploads"),
         "FRACTURE_INSTANCE_FOLDER": str(folder / "instance"),
+        # The network is put into the engine's form once for all servers of a run.
+        "FRACTURE_CACHE_FOLDER": str(workplace() / "engine"),
         **changes,
     }
 
@@ -183,3 +186,14 @@ def _until(url: str, expect: int, process: subprocess.Popen[bytes], log: Path) -
             pass
         time.sleep(0.2)
     raise AssertionError(f"{url} did not answer {expect}: {log.read_text()[-3000:]}")
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    """Read /metrics: by the sample's name and its labels' values, in the order of the labels' names."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    return {
+        (one.name, *(value for _, value in sorted(one.labels.items()))): one.value
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+    }

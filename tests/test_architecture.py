@@ -19,6 +19,7 @@ FLOORS = {
     "utils.errors": 0,
     "utils.registry": 0,
     "utils.command_line": 0,
+    "utils.cores": 0,
     "utils.formats": 1,
     "utils.preprocess": 1,
     "utils.architectures": 1,
@@ -39,6 +40,11 @@ FLOORS = {
     "utils.bundle": 2,
     "utils.sidecar": 2,
     "utils.golden": 2,
+    "utils.openvino_runtime": 2,
+    "utils.tensorflow_engine": 3,
+    "utils.export": 3,
+    "utils.graph_cache": 3,
+    "utils.openvino_engine": 3,
     "utils.engine": 3,
     "utils.inference": 3,
     "utils.trainer": 3,
@@ -49,12 +55,15 @@ FLOORS = {
     "utils.evaluation": 3,
     "utils.web": 4,
 }
-# The one module that speaks to TensorFlow itself: it serves with it. Everything else is Keras 3 alone.
-TENSORFLOW_HOME = "utils.engine"
+# The one module that speaks to TensorFlow itself: the reference engine. Everything else is Keras 3 alone.
+TENSORFLOW_HOME = "utils.tensorflow_engine"
 WEB_FRAMEWORK = {"flask", "flask_wtf", "werkzeug", "wtforms", "gunicorn"}
 # How the root scripts end, shared by them: the only module that may speak to a person.
 SPEAKS = "utils.command_line"
-HEAVY = {"tensorflow", "keras", "jax", "torch", "pydicom", "matplotlib", "sklearn", "tensorboard"}
+HEAVY = {
+    *("tensorflow", "keras", "jax", "torch", "openvino"),
+    *("pydicom", "matplotlib", "sklearn", "tensorboard"),
+}
 
 
 def _name(path: Path) -> str:
@@ -155,7 +164,7 @@ def test_only_root_scripts_import_the_settings():
     assert "config" in _packages(PROGRAMS["app"])
 
 
-def test_tensorflow_itself_is_named_in_the_serving_engine_only():
+def test_tensorflow_itself_is_named_in_the_reference_engine_only():
     users = {m for m, path in MODULES.items() if "tensorflow" in _packages(path)}
     assert users <= {TENSORFLOW_HOME}
 

@@ -384,3 +384,15 @@ def test_a_page_that_comes_back_from_the_browsers_cache_can_send_again(page, sit
     page.go_back()
     page.wait_for_selector("#send")
     assert page.get_attribute("#send", "aria-disabled") is None
+
+
+def test_after_going_back_the_file_that_is_still_chosen_is_shown(page, site, files):
+    read(page, site, files / "hand.png")
+    page.go_back()
+    page.wait_for_selector("#preview-picture:visible")
+    page.wait_for_function("document.getElementById('preview-picture').naturalWidth === 240")
+    assert page.evaluate("document.getElementById('file').files.length") == 1
+    assert page.inner_text("#status") == "A file is chosen."
+    assert page.is_hidden("#fault")
+    page.click("#send")
+    page.wait_for_selector("#verdict")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,13 @@ def test_a_relative_path_counts_from_the_project_wherever_the_process_stands(mon
     assert read_settings().model == ROOT / "models" / "wrist.h5"
 
 
+def test_the_engines_cache_lies_in_the_instance_folder_unless_it_is_named(monkeypatch):
+    monkeypatch.setenv("FRACTURE_INSTANCE_FOLDER", "/srv/instance")
+    assert read_settings().engine_cache == Path("/srv/instance/engine")
+    monkeypatch.setenv("FRACTURE_CACHE_FOLDER", "graphs")
+    assert read_settings().engine_cache == ROOT / "graphs"
+
+
 def test_settings_cannot_be_changed_once_read():
     with pytest.raises(ValidationError):
         read_settings().port = 80  # type: ignore[misc]
@@ -63,9 +71,11 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch):
         ("FRACTURE_MAX_UPLOAD_MB", "0", "1 to 2048"),
         ("FRACTURE_PORT", "tcp://10.0.0.1:5000", "1 to 65535"),
         ("FRACTURE_ENGINE", "abacus", "tensorflow"),
+        ("FRACTURE_PRECISION", "int3", "float32 or bfloat16"),
+        ("FRACTURE_QUEUE", "-1", "0 to 1000"),
         ("FRACTURE_LOG_LEVEL", "loud", "debug, info, warning or error"),
         ("FRACTURE_COOKIE_SECURE", "perhaps", "true or false"),
-        ("FRACTURE_QUEUE_SECONDS", "nan", "0 to 300"),
+        ("FRACTURE_QUEUE_SECONDS", "nan", "0.1 to 300"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_variables_name_and_what_is_allowed(
@@ -135,6 +145,49 @@ def test_app_py_without_a_model_ends_with_one_line_and_status_3(tmp_path):
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert len(lines) == 1
     assert "none.h5" in lines[0]
+
+
+def _app_py(folder: Path, *flags: str, **changes: str) -> tuple[int, list[str]]:
+    """Run app.py without a model until it ends; return its status and what it says beside the log."""
+    done = subprocess.run(
+        [sys.executable, "app.py", *flags],
+        cwd=ROOT,
+        env=environment(folder, {"FRACTURE_MODEL": str(folder / "none.h5"), **changes}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert not any("model" in line for line in lines), "it had begun to load the model"
+    return done.returncode, lines
+
+
+@pytest.mark.parametrize("flags", [("--port", "99999"), ("--port", "abc"), ("--nope",)])
+def test_a_wrong_flag_of_app_py_is_one_line_and_status_2(tmp_path, flags):
+    status, (line,) = _app_py(tmp_path, *flags)
+    assert status == 2
+    assert line.startswith("app.py: ")
+    assert flags[-1] in line
+
+
+def test_a_taken_port_is_told_in_one_line_and_before_the_model_is_loaded(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = str(other.getsockname()[1])
+        status, (line,) = _app_py(tmp_path, "--port", taken)
+        assert (status, line) == (
+            3,
+            f"app.py: cannot listen on 127.0.0.1:{taken}: the port is taken; "
+            "choose another with --port",
+        )
+        assert _app_py(tmp_path, FRACTURE_PORT=taken) == (status, [line])
+
+
+def test_an_address_of_another_machine_is_one_line_and_status_3(tmp_path):
+    status, (line,) = _app_py(tmp_path, "--host", "192.0.2.1", "--port", "0")
+    assert status == 3
+    assert line.startswith("app.py: cannot listen on 192.0.2.1:0: ")
 
 
 def test_the_table_of_settings_in_the_documents_is_the_class():

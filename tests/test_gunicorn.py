@@ -1,4 +1,4 @@
-"""The app behind a real gunicorn, as the documents start it."""
+"""The app behind a real gunicorn, as the documents start it: answers, faults and files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.serving import PAGE, ROOT, Server, environment, model, radiograph, serve, token
+from tests.serving import PAGE, ROOT, Server, environment, model, radiograph, samples, serve, token
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,9 @@ def test_a_client_that_stops_sending_is_answered_408_and_holds_no_thread(four):
             b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
         )
         began = time.monotonic()
-        answer = client.recv(65536).decode()
+        answer = ""
+        while '"timeout"' not in answer and (piece := client.recv(65536)):  # headers may come first
+            answer += piece.decode()
         assert time.monotonic() - began < 15
     assert answer.startswith("HTTP/1.1 408 ")
     assert '"timeout"' in answer
@@ -214,6 +216,14 @@ def test_preload_does_not_hang(tmp_path):
     with serve(tmp_path, "-w", "2", "--preload", FRACTURE_MODEL=str(model())) as server:
         answer = requests.post(f"{server.url}/predict", files=part(radiograph()), timeout=60)
         assert answer.status_code == 200
+        # The app was made before the fork; each worker counts for itself all the same.
+        for _ in range(300):
+            found = samples(requests.get(f"{server.url}/metrics", timeout=60).text)
+            if found["fracture_model_ready",] == 2:
+                break
+            time.sleep(0.1)
+        assert found["fracture_model_ready",] == 2
+        assert found["fracture_requests_total", "/predict", "200"] == 1
 
 
 def test_app_py_serves_on_loopback_and_ctrl_c_ends_it(tmp_path):

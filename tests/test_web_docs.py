@@ -21,6 +21,7 @@ from utils import errors
 from utils.formats import FORMATS
 from utils.web import uploads
 from utils.web.errors import CODES, status_of
+from utils.web.refusal import REFUSALS
 from utils.web.service import ModelLoading
 
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -104,8 +105,32 @@ def test_every_error_code_is_in_the_table_with_its_status():
         ModelLoading,
     ]
     expected = {(status_of(kind("")), kind.code) for kind in ours} | {(400, "csrf_failed")}
-    expected |= {(status, code) for status, (code, _) in CODES.items() if status != 400}
+    expected |= {(status, code) for status, (code, _) in CODES.items()}
+    expected |= {(status, code) for status, (code, _) in REFUSALS.items()}
     assert table == expected
+
+
+def test_every_address_is_in_the_table_and_counted():
+    site = {str(rule) for rule in shared_app().url_map.iter_rules() if rule.endpoint != "static"}
+    table = re.findall(r"^\| `(?:GET|POST) (\S+)` \|", API, re.MULTILINE)
+    assert set(table) == site
+    assert len(site) == 5
+    assert "Five addresses." in API
+
+
+def test_what_is_reserved_is_not_given_and_everything_else_that_is_given_is_documented():
+    answer, reserved = API.split("### Reserved")
+    reserved = reserved.split("## Errors")[0]
+    later = set(re.findall(r"`(\w+)`", reserved)) & {
+        *("withheld", "inverted", "not_a_radiograph", "unsupported_region", "unlike_training")
+    }
+    assert len(later) == 5
+    code = (ROOT / "utils" / "inference.py").read_text(encoding="utf-8")
+    assert [name for name in later if f'"{name}"' in code] == []
+    # A truncated file is refused by the app.
+    given = set(re.findall(r'Notice\(\s*"(\w+)"', code)) - {"truncated"}
+    assert given
+    assert [name for name in given if f"`{name}`" not in answer] == []
 
 
 def test_the_formats_are_named():

@@ -45,6 +45,17 @@ def test_a_request_is_one_line_with_its_id_route_status_and_duration(lines):
     assert 0 < float(str(line["duration_ms"])) < 60_000
 
 
+def test_a_readings_line_has_the_parts_of_its_time_and_nothing_of_what_was_found(lines):
+    answer = send(shared_app().test_client(), radiograph())
+    (line,) = lines()
+    assert line["timing_ms"] == answer.json["timing_ms"]
+    assert {"receive", "queue", "decode", "model"} <= set(answer.json["timing_ms"])
+    written = json.dumps(line)
+    for field in ("prediction", "certainty", "label_meaning"):
+        assert answer.json[field] not in written
+    assert str(answer.json["probability"]) not in written
+
+
 def test_a_refused_request_is_logged_with_its_code(lines):
     send(shared_app().test_client(), b"no picture")
     (line,) = lines()
@@ -65,6 +76,38 @@ def test_every_request_has_an_id_of_its_own():
     client = shared_app().test_client()
     ids = {client.get("/healthz").headers["X-Request-ID"] for _ in range(20)}
     assert len(ids) == 20
+
+
+def test_what_is_logged_after_an_answer_carries_no_request_id(lines):
+    shared_app().test_client().get("/healthz")
+    logging.getLogger("gunicorn.error").warning("later")
+    request, later = lines()
+    assert "request_id" in request
+    assert "request_id" not in later
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Invalid request from ip=10.1.2.3: Invalid HTTP request line: 'sch'", "Invalid request"),
+        ("Error handling request GET /sch", "Error handling request"),
+        (
+            "Ignored premature client disconnection. No more data after: b'sch'",
+            "Ignored premature client disconnection",
+        ),
+        ("Booting worker with pid: 7", "Booting worker with pid: 7"),
+    ],
+)
+def test_gunicorns_own_lines_are_cut_before_what_a_client_sent(lines, said, kept):
+    gunicorn = logging.getLogger("gunicorn.error")
+    only = logs.WithoutRequests()
+    gunicorn.addFilter(only)
+    try:
+        gunicorn.error(said)
+    finally:
+        gunicorn.removeFilter(only)
+    (line,) = lines()
+    assert line["event"] == kept
 
 
 def test_the_standard_librarys_events_are_json_too(lines):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.bundles import altered_sidecar
 from tests.serving import PAGE, model, radiograph, send, settings
-from utils.errors import Overloaded, SetupError
+from utils.errors import SetupError
 from utils.web import create_app
 from utils.web.service import ModelLoading, ReaderService
 
@@ -53,16 +54,8 @@ def _a_folder(path: Path) -> None:
 
 
 def _other_golden_answer(path: Path) -> None:
-    sidecar = json.loads(path.with_suffix(".json").read_text())
-    outputs = sidecar["golden"]["outputs"]
-    outputs["logit"] = [value + 1 for value in _list(outputs["logit"])]
-    if not isinstance(sidecar["golden"]["outputs"]["logit"], list):
-        outputs["logit"] = outputs["logit"][0]
-    path.with_suffix(".json").write_text(json.dumps(sidecar))
-
-
-def _list(value: object) -> list[float]:
-    return value if isinstance(value, list) else [float(value)]  # type: ignore[arg-type]
+    with altered_sidecar(path) as sidecar:
+        sidecar["golden"]["outputs"]["logit"][0] += 1
 
 
 @pytest.mark.parametrize(
@@ -151,25 +144,64 @@ def test_a_loaded_model_stays_when_its_file_goes(tmp_path):
     assert asked.reader() is reader
 
 
-def test_a_request_that_finds_no_turn_in_time_is_told_to_come_back(tmp_path):
-    path = copy_bundle(tmp_path)
-    app = create_app(settings(tmp_path, model=path, concurrency=1, queue_seconds=0.05))
+def test_a_request_beyond_the_queue_is_told_to_come_back_before_it_is_read(tmp_path):
+    app = create_app(settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1, queue=0))
+    client = app.test_client()
+    with app.extensions["reader_service"].turns.place():
+        # Not even what is wrong with it is looked at.
+        for answer in (send(client, radiograph()), client.post("/predict")):
+            assert (answer.status_code, answer.json["error"]["code"]) == (503, "overloaded")
+            assert "Retry-After" in answer.headers
+        page = send(client, radiograph(), page=True)
+        assert page.status_code == 503
+        assert "overloaded" in page.text
+        assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
+    assert send(client, radiograph()).status_code == 200
+
+
+def test_a_request_that_gets_no_turn_in_time_is_told_to_come_back(tmp_path):
+    app = create_app(
+        settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1, queue_seconds=0.1)
+    )
     asked = app.extensions["reader_service"]
-    with asked.turn():
-        with pytest.raises(Overloaded), asked.turn():
-            pass
+    asked.reader()
+    done = threading.Event()
+    busy = threading.Thread(target=asked.turns.take, args=(lambda: done.wait(30),))
+    busy.start()
+    try:
         answer = send(app.test_client(), radiograph())
         assert (answer.status_code, answer.json["error"]["code"]) == (503, "overloaded")
         assert "Retry-After" in answer.headers
+    finally:
+        done.set()
+        busy.join()
     assert send(app.test_client(), radiograph()).status_code == 200
 
 
-def test_a_turn_comes_free_after_a_fault(tmp_path):
-    app = create_app(
-        settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1, queue_seconds=0.05)
-    )
+def test_places_and_turns_come_free_after_a_fault(tmp_path):
+    app = create_app(settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1, queue=0))
     for _ in range(3):
         assert send(app.test_client(), b"no picture").status_code == 415
+        assert app.test_client().post("/predict").status_code == 400
+
+
+def test_the_answer_says_how_long_it_waited_for_its_turn(tmp_path):
+    app = create_app(settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1))
+    turns = app.extensions["reader_service"].turns
+    app.extensions["reader_service"].reader()
+    quick = send(app.test_client(), radiograph()).json["timing_ms"]
+    started = threading.Event()
+
+    def hold() -> None:
+        started.set()
+        time.sleep(0.3)
+
+    busy = threading.Thread(target=turns.take, args=(hold,))
+    busy.start()
+    started.wait()
+    waited = send(app.test_client(), radiograph()).json["timing_ms"]
+    busy.join()
+    assert quick["queue"] < 100 < waited["queue"] < 1000
 
 
 def test_what_is_wrong_with_a_request_is_said_before_the_model_is_needed(tmp_path):

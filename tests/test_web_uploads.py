@@ -98,6 +98,37 @@ def test_a_zero_byte_in_the_name_changes_nothing(client):
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "status"),
+    [
+        (b"r\xf6ntgen.png", radiograph, 200),
+        (b"r\xf6ntgen.png", lambda: b"no picture", 415),
+        (b"\xff\xfe.png", large_png, 200),
+    ],
+    ids=["read", "refused", "spooled"],
+)
+def test_a_name_that_is_no_utf_8_changes_nothing(client, name, content, status):
+    def answer(name: bytes) -> dict[str, object]:
+        head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r\n' % name
+        given = client.post(
+            "/predict",
+            data=head + content() + b"\r\n--x--\r\n",
+            content_type="multipart/form-data; boundary=x",
+        )
+        assert given.status_code == status
+        return {key: value for key, value in given.json.items() if key != "timing_ms"}
+
+    assert answer(name) == answer(b"image.png")
+
+
+def test_text_beside_the_file_changes_nothing_and_text_is_no_file(client):
+    form = {"note": "röntgen" * 1000, "file": (io.BytesIO(radiograph()), "a.png"), "last": ""}
+    assert client.post("/predict", data=form).status_code == 200
+    text = {"file": "text, no file"}
+    refused = client.post("/predict", data=text, content_type="multipart/form-data")
+    assert (refused.status_code, refused.json["error"]["code"]) == (400, "no_file")
+
+
 def test_a_small_file_never_touches_the_disk(client, monkeypatch):
     def refuse(folder: Path) -> None:
         raise AssertionError("spooled")

@@ -4,82 +4,133 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from utils.bundle import Bundle, load_network, read_bundle
-from utils.errors import SetupError
+from utils.bundle import Bundle, read_bundle
+from utils.errors import BundleError, SetupError
 from utils.golden import check_golden, golden_input
-from utils.gradcam import Outputs, explain
-from utils.preprocess import scale
+from utils.gradcam import Outputs
+from utils.graph_cache import load_graph
+from utils.openvino_engine import PRECISIONS, ROOM, OpenVINOEngine
+from utils.openvino_runtime import EngineUnavailable, import_openvino
 from utils.registry import Registry
+from utils.tensorflow_engine import TensorFlowEngine
 
 log = logging.getLogger(__name__)
 
-DEFAULT_ENGINE = "tensorflow"
+DEFAULT_ENGINE = "openvino"
+DEFAULT_PRECISION = "float32"
 
 
 class Engine(Protocol):
-    """What runs a bundle's network. Safe to share between threads."""
+    """What runs a bundle's network. Safe to share between threads.
+
+    Attributes:
+        bundle: the bundle that answers.
+        kind: name in ENGINES of what runs it, which is not what was asked for after a fallback.
+        precision: name in PRECISIONS of what it computes in.
+    """
 
     bundle: Bundle
+    kind: str
+    precision: str
 
     def run(self, fitted: np.ndarray) -> Outputs:
         """Answer for uint8 (n, size, size) as ``preprocess.fit`` gives them."""
         ...
 
 
-class TensorFlowEngine:
-    """The reference: the explained network as one TensorFlow graph."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        import keras
-
-        if keras.config.backend() != "tensorflow":
-            raise SetupError(
-                f"this engine needs KERAS_BACKEND=tensorflow, not {keras.config.backend()}"
-            )
-        import tensorflow as tf
-
-        self.bundle = bundle
-        size = bundle.preprocess.image_size
-        explained = explain(load_network(bundle))
-        self._graph = tf.function(
-            lambda inputs: explained(inputs, training=False),
-            input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32)],
-        )
-
-    def run(self, fitted: np.ndarray) -> Outputs:
-        """Answer for uint8 (n, size, size) as ``preprocess.fit`` gives them."""
-        return Outputs.of(self._graph(scale(fitted, self.bundle.preprocess.scaling)))
-
-
-ENGINES: Registry[type[TensorFlowEngine]] = Registry("engine", {"tensorflow": TensorFlowEngine})
-
-
-def load_engine(path: Path, kind: str = DEFAULT_ENGINE) -> Engine:
+def load_engine(
+    path: Path,
+    kind: str = DEFAULT_ENGINE,
+    *,
+    cache: Path | None = None,
+    threads: int | None = None,
+    streams: int | None = None,
+    precision: str = DEFAULT_PRECISION,
+) -> Engine:
     """Load a bundle into an engine and hold it against the golden example before it may answer.
+
+    Where OpenVINO itself is at fault (it is not installed, does not load or does not take the network),
+    TensorFlow runs the network instead and a warning says why. A bundle at fault is never mended so.
 
     Args:
         path: the ``.h5`` file.
         kind: name in ENGINES.
+        cache: folder of the graphs that OpenVINO runs; None for ``graph_cache.default_cache``.
+        threads: that compute a forward pass; None for one a core.
+        streams: forward passes computed side by side, which share the threads; None for one.
+        precision: name in PRECISIONS.
 
     Raises:
         ModelMissing, BundleError: the bundle is missing, damaged, or does not compute what it should.
-        UnknownName: no such engine.
+        SetupError: no engine can run here.
+        UnknownName: no such engine or precision.
     """
     started = time.perf_counter()
     maker = ENGINES[kind]
+    PRECISIONS[precision]
     bundle = read_bundle(path)
-    engine = maker(bundle)
-    check_golden(bundle.sidecar.golden, engine.run(golden_input(bundle.preprocess.image_size)))
+    engine = maker(bundle, cache, threads, streams, precision)
     log.info(
         "%s engine ready: %s %s in %.1f s",
-        kind,
+        engine.kind,
         bundle.architecture,
         bundle.sha256[:12],
         time.perf_counter() - started,
     )
     return engine
+
+
+Maker = Callable[[Bundle, Path | None, int | None, int | None, str], Engine]
+
+
+def _openvino(
+    bundle: Bundle, cache: Path | None, threads: int | None, streams: int | None, precision: str
+) -> Engine:
+    try:
+        import_openvino()  # Asked first: an export takes seconds.
+        graph = load_graph(bundle, cache)
+        make = partial(OpenVINOEngine, threads=threads, streams=streams, precision=precision)
+        try:
+            return _checked(make(bundle, graph))
+        except SetupError as fault:
+            if graph.fresh:
+                raise
+            # Exported by an earlier state of this code, perhaps: the bundle itself decides.
+            log.warning("the kept graph does not answer as it should (%s); exporting anew", fault)
+            return _checked(make(bundle, load_graph(bundle, cache, anew=True)))
+    except EngineUnavailable as fault:
+        log.warning("TensorFlow runs the network instead of OpenVINO, in float32: %s", fault)
+        try:
+            return _checked(TensorFlowEngine(bundle, threads=threads))
+        except BundleError:
+            raise
+        except SetupError as other:
+            raise SetupError(f"no engine can run here: {fault}; {other}") from other
+
+
+def _tensorflow(
+    bundle: Bundle, cache: Path | None, threads: int | None, streams: int | None, precision: str
+) -> Engine:
+    if precision != DEFAULT_PRECISION:
+        raise SetupError(
+            f"the tensorflow engine computes in {DEFAULT_PRECISION}, not in {precision}"
+        )
+    return _checked(TensorFlowEngine(bundle, threads=threads))
+
+
+def _checked(engine: Engine) -> Engine:
+    """Return an engine that answers the golden example as its bundle says."""
+    bundle = engine.bundle
+    outputs = engine.run(golden_input(bundle.preprocess.image_size))
+    check_golden(bundle.sidecar.golden, outputs, room=ROOM[engine.precision])
+    return engine
+
+
+ENGINES: Registry[Maker] = Registry("engine", {"openvino": _openvino, "tensorflow": _tensorflow})

@@ -11,8 +11,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from utils.formats import FORMATS
 from utils.inference import DISCLAIMER, LOW_RESOLUTION
-from utils.web import errors, logs, pages, security
+from utils.web import errors, logs, metrics, pages, security
 from utils.web.body import BodyGuard
+from utils.web.metrics import Metrics
 from utils.web.routes import csrf, site
 from utils.web.secret import shared_key
 from utils.web.service import ReaderService
@@ -76,15 +77,11 @@ def create_app(settings: WebSettings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters["percent"] = pages.percent
-    service = app.extensions["reader_service"] = ReaderService(
-        settings.model,
-        limits=settings.limits,
-        engine=settings.engine,
-        concurrency=settings.concurrency,
-        queue_seconds=settings.queue_seconds,
-    )
+    counts = app.extensions["metrics"] = Metrics()
+    service = app.extensions["reader_service"] = ReaderService(settings, counts)
     csrf.init_app(app)
     logs.register(app)
+    metrics.register(app, counts)
     security.register(app)
     errors.register(app)
     app.register_blueprint(site)

@@ -41,7 +41,8 @@ _QUIET = {"werkzeug": "WARNING", "flask_wtf": "WARNING", "absl": "ERROR"}
 def configure(level: str = "info") -> None:
     """Set up logging for this process; the programs at the root do that, and no library."""
     # TensorFlow's C++ side writes lines of its own to stderr, and reads this once, at its import. What
-    # truly fails there is raised as well.
+    # truly fails there is raised as well. What its libraries write while they load heeds no level
+    # (tensorflow/tensorflow issue 100442).
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     handler = logging.StreamHandler()
     handler.setFormatter(formatter())
@@ -52,19 +53,45 @@ def configure(level: str = "info") -> None:
         logging.getLogger(name).setLevel(least)
 
 
+class WithoutRequests(logging.Filter):
+    """Takes out of gunicorn's own lines what a client has sent; ``worker`` writes none such itself.
+
+    Another worker class on the command line does, and so does gunicorn at the level "debug".
+    """
+
+    said = (
+        "Invalid request from",
+        "Error handling request",
+        "Ignored premature client disconnection",
+    )
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten a line that would repeat a request."""
+        for start in self.said:
+            if str(record.msg).startswith(start):
+                record.msg, record.args = start.removesuffix(" from"), ()
+        return True
+
+
 def gunicorn_logging(level: str = "info") -> dict[str, Any]:
     """Return gunicorn's ``logconfig_dict``: its own events as JSON lines too, and no access log."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": "utils.web.logs.formatter"}},
+        "filters": {"without requests": {"()": "utils.web.logs.WithoutRequests"}},
         "handlers": {
             "stderr": {"class": "logging.StreamHandler", "formatter": "json"},
             "none": {"class": "logging.NullHandler"},
         },
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {
-            "gunicorn.error": {"level": level.upper(), "handlers": [], "propagate": True},
+            "gunicorn.error": {
+                "level": level.upper(),
+                "handlers": [],
+                "filters": ["without requests"],
+                "propagate": True,
+            },
             "gunicorn.access": {"handlers": ["none"], "propagate": False},
         },
     }
@@ -95,9 +122,15 @@ def register(app: Flask) -> None:
             route=request.url_rule.rule if request.url_rule else "none",
             status=response.status_code,
             error=g.get("error_code"),
+            timing_ms=g.get("timing_ms"),
             duration_ms=round((perf_counter() - g.began) * 1000, 1),
         )
         return response
+
+    @app.teardown_request
+    def forget(fault: BaseException | None) -> None:
+        # What the thread logs next belongs to no request, or to another one.
+        structlog.contextvars.clear_contextvars()
 
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}

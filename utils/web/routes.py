@@ -1,11 +1,15 @@
-"""Turns the five addresses of the site into answers."""
+"""Turns requests for the site's five addresses into answers."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
 
 from flask import (
     Blueprint,
     Response,
     current_app,
+    g,
     jsonify,
     make_response,
     redirect,
@@ -17,6 +21,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response as AnyResponse
 
 from utils.errors import InputError
+from utils.web.metrics import Metrics
 from utils.web.negotiation import wants_page
 from utils.web.pages import legend, result_page
 from utils.web.service import ReaderService
@@ -29,6 +34,12 @@ csrf = CSRFProtect()
 def service() -> ReaderService:
     """Return the app's reader service."""
     found: ReaderService = current_app.extensions["reader_service"]
+    return found
+
+
+def metrics() -> Metrics:
+    """Return the app's counts."""
+    found: Metrics = current_app.extensions["metrics"]
     return found
 
 
@@ -52,15 +63,25 @@ def predict() -> Response:
     session, nothing is changed or kept, and another site's script cannot read it.
     """
     page = wants_page(request)
-    overlay = _flag("overlay")
-    parse_form(request)
-    if page:
-        csrf.protect()
-    # Before the model is asked for: a wrong request is the caller's fault on a server that is not ready.
-    content = uploaded_file(request)
-    with service().turn() as reader:
-        reading = reader.read(content, overlay=overlay and not page, page=page)
-        bundle = reader.bundle
+    overlay = _flag("overlay") and not page
+    asked = service()
+    with asked.turns.place():
+        parse_form(request)
+        received = perf_counter()
+        if page:
+            csrf.protect()
+        # Before the model is asked for: a wrong request is the caller's fault on a server that is not ready.
+        file = uploaded_file(request)
+        reader = asked.reader()
+        # A large upload stays on disk until its turn: many that wait would fill the memory.
+        reading, waited = asked.turns.take(
+            lambda: reader.read(file.stream.read(), overlay=overlay, page=page)
+        )
+    before = {"receive": (received - g.began) * 1000, "queue": waited}
+    g.timing_ms = {name: round(spent, 2) for name, spent in before.items()} | reading.timing_ms
+    reading = replace(reading, timing_ms=g.timing_ms)
+    bundle = reader.bundle
+    metrics().read(reading, bundle.labels.positive)
     if not page:
         return jsonify(reading.as_json())
     result = result_page(reading, doubt=bundle.doubt, positive=bundle.labels.positive)
@@ -83,6 +104,13 @@ def readyz() -> Response:
             "model": {"architecture": bundle.architecture, "sha256": bundle.sha256},
         }
     )
+
+
+@site.get("/metrics")
+def show_metrics() -> Response:
+    """Show the counts of all workers to Prometheus."""
+    text, media_type = metrics().text()
+    return Response(text, content_type=media_type)
 
 
 def _flag(name: str) -> bool:

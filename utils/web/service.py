@@ -1,16 +1,18 @@
-"""Turns a model's path into one reader a process, loaded once, shared by its threads."""
+"""Turns a model's path into one reader a process, loaded once, shared by the turns of its requests."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from utils.errors import FractureError, Overloaded, SetupError
-from utils.formats.radiograph import Limits
+from utils.cores import usable_cores
+from utils.errors import FractureError, SetupError
 from utils.inference import Reader, load_reader
+from utils.web.metrics import Metrics
+from utils.web.settings import WebSettings
+from utils.web.share import share_of
+from utils.web.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -24,37 +26,46 @@ class ModelLoading(SetupError):
 
 
 class ReaderService:
-    """The process's one reader, and the turns its threads take.
+    """The process's one reader, and the turns that its requests take.
 
     A model that failed to load is tried again only once the file or its sidecar has changed, at the next
     readiness call or request: the same bytes would fail the same way, and reading them costs seconds.
 
     Args:
-        model: path of the model file.
-        limits: what is accepted.
-        engine: what runs the network.
-        concurrency: radiographs read at the same time.
-        queue_seconds: how long a request waits for its turn.
+        settings: the model, its engine, and how many may wait how long.
+        metrics: is told what is ready, read and waiting.
     """
 
-    def __init__(
-        self,
-        model: Path,
-        *,
-        limits: Limits,
-        engine: str,
-        concurrency: int,
-        queue_seconds: float,
-    ) -> None:
-        self.model = model
-        self._limits = limits
-        self._engine = engine
-        self._queue_seconds = queue_seconds
+    def __init__(self, settings: WebSettings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
         self._lock = threading.Lock()
-        self._turns = threading.BoundedSemaphore(concurrency)
         self._reader: Reader | None = None
         self._fault: FractureError | None = None
         self._tried: Stamp = ()
+        self.divide(workers=1)
+
+    @property
+    def model(self) -> Path:
+        """Path of the model file."""
+        return self._settings.model
+
+    def divide(self, workers: int) -> None:
+        """Take this process's share of the machine; to be called before the model is loaded.
+
+        Args:
+            workers: processes like this one.
+        """
+        chosen = self._settings
+        self.share = share_of(
+            usable_cores(), workers, threads=chosen.threads, concurrency=chosen.concurrency
+        )
+        self.turns = Turns(
+            readers=self.share.concurrency,
+            waiting=chosen.queue,
+            seconds=chosen.queue_seconds,
+            metrics=self._metrics,
+        )
 
     def reader(self, *, wait: bool = True) -> Reader:
         """Return the reader, loading the model if that has not been tried with these files.
@@ -88,8 +99,23 @@ class ReaderService:
         if stamp == self._tried:
             return
         try:
-            self._reader = load_reader(self.model, limits=self._limits, engine=self._engine)
-            logger.info("the model is ready")
+            reader = load_reader(
+                self.model,
+                limits=self._settings.limits,
+                engine=self._settings.engine,
+                cache=self._settings.engine_cache,
+                threads=self.share.threads,
+                precision=self._settings.precision,
+            )
+            self._metrics.loaded(
+                reader.bundle.architecture, reader.bundle.sha256, reader.engine.kind
+            )
+            self._reader = reader
+            logger.info(
+                "the model is ready: %d threads, %d radiographs at a time",
+                self.share.threads,
+                self.share.concurrency,
+            )
         except FractureError as fault:
             self._fault = fault if isinstance(fault, SetupError) else SetupError(str(fault))
             logger.error("the model is not usable: %s", fault)
@@ -112,19 +138,3 @@ class ReaderService:
             else:
                 stamps.append((facts.st_ino, facts.st_size, facts.st_mtime_ns))
         return tuple(stamps)
-
-    @contextmanager
-    def turn(self) -> Iterator[Reader]:
-        """Hold one of the process's turns to read a radiograph.
-
-        Raises:
-            Overloaded: none came free in time.
-            SetupError: there is no usable model.
-        """
-        reader = self.reader()
-        if not self._turns.acquire(timeout=self._queue_seconds):
-            raise Overloaded("too many radiographs are being read; send it again in a few seconds")
-        try:
-            yield reader
-        finally:
-            self._turns.release()

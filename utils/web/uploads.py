@@ -18,6 +18,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.formparser import FormDataParser
 
 from utils.errors import InputError, SetupError
+from utils.web.forms import TolerantForms
 
 IN_MEMORY = 2**20
 SPOOL_PREFIX = "spool-"
@@ -90,6 +91,8 @@ def prepare_folder(folder: Path) -> None:
 class SpoolingRequest(Request):
     """A request whose file parts go where this project says, not to the system's temporary folder."""
 
+    form_data_parser_class = TolerantForms
+
     def make_form_data_parser(self) -> FormDataParser:
         """Return a parser that raises for a damaged body instead of answering with an empty form."""
         parser = super().make_form_data_parser()
@@ -123,8 +126,8 @@ def parse_form(request: Request) -> None:
         raise BadForm("the form is damaged or ended early; send the file again") from fault
 
 
-def uploaded_file(request: Request) -> bytes:
-    """Return the bytes of the one file of a parsed form.
+def uploaded_file(request: Request) -> FileStorage:
+    """Return the one file of a parsed form; its bytes are still where they were spooled to.
 
     Raises:
         NoFile: there is none, or none was chosen.
@@ -136,7 +139,7 @@ def uploaded_file(request: Request) -> bytes:
     part = request.files.get(FIELD)
     if part is None:
         raise NoFile(f"no file was sent; put the image in a file part named {FIELD!r}")
-    content = part.stream.read()
-    if not content and not part.filename:
+    if not part.filename and not part.stream.seek(0, os.SEEK_END):
         raise NoFile("no file was chosen; choose a radiograph and send it")
-    return content
+    part.stream.seek(0)
+    return part

@@ -1,0 +1,141 @@
+"""Turns measured figures into a table with the bar beside each, and says which bars hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a figure has to reach.
+
+    Args:
+        kind: whether the value has to be at least or at most, or strictly under, the limit.
+        limit: in the figure's own unit.
+        text: how the table says it.
+    """
+
+    kind: Literal["at least", "at most", "under"]
+    limit: float
+    text: str
+
+    def holds(self, value: float) -> bool:
+        """Say whether a value reaches the bar; what is no number never does."""
+        if self.kind == "at least":
+            return value >= self.limit
+        return value <= self.limit if self.kind == "at most" else value < self.limit
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Args:
+        figure: what was measured.
+        app: the app's value, as it is shown.
+        against: what it is held against, as it is shown.
+        value: what the bar is about, as a number; a ratio mostly.
+        shown: the same as it is shown.
+        bar: what it has to reach; None for a figure that stands in the table to be known.
+    """
+
+    figure: str
+    app: str
+    against: str
+    value: float
+    shown: str
+    bar: Bar | None = None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether its bar holds; None without one."""
+        return None if self.bar is None else self.bar.holds(self.value)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row with its verdict."""
+        return {**asdict(self), "holds": self.holds}
+
+    @classmethod
+    def of(cls, saved: dict[str, Any]) -> Row:
+        """Return the row that ``as_json`` wrote."""
+        fields = {name: saved[name] for name in ("figure", "app", "against", "value", "shown")}
+        return cls(**fields, bar=Bar(**saved["bar"]) if saved["bar"] else None)
+
+
+# The bars for DenseNet121 at the shipped input size, same run, same machine, same weights.
+P50 = Bar("at most", 1 / 12, "1/12 or less")
+THROUGHPUT = Bar("at least", 12.0, "12 times or more")
+SHARE = Bar("at least", 0.80, "80 % or more")
+MEMORY = Bar("at most", 1 / 2.5, "1/2.5 or less")
+START = Bar("at most", 1 / 3, "1/3 or less")
+FOLDER = Bar("at least", 0.85, "85 % or more")
+LARGE = Bar("at most", 1 / 12, "1/12 or less")
+REST = Bar("under", 0.5, "under half")
+ERRORS = Bar("at most", 0.0, "none but 503")
+NONE = Bar("at most", 0.0, "none")
+GROWTH = Bar("under", 0.05, "under 5 %")
+TAIL = Bar("under", 10.0, "under 10 times")
+
+
+def fraction(value: float) -> str:
+    """Show a ratio below one as bars are written: ``1/14.2``."""
+    return f"1/{1 / value:.1f}" if 0 < value < 1 else f"{value:.2f}"
+
+
+def times(value: float) -> str:
+    """Show a ratio above one."""
+    return f"{value:.1f} times"
+
+
+def percent(value: float) -> str:
+    """Show a share."""
+    return f"{100 * value:.1f} %"
+
+
+def verdict(row: Row) -> str:
+    """Say what became of a row's bar."""
+    return {None: "", True: "holds", False: "FAILS"}[row.holds]
+
+
+def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Return the table's text, its head first."""
+    head = ("figure", "app", "against", "reached", "to reach", "")
+    return [
+        head,
+        *(
+            (
+                row.figure,
+                row.app,
+                row.against,
+                row.shown,
+                row.bar.text if row.bar else "",
+                verdict(row),
+            )
+            for row in rows
+        ),
+    ]
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """Return the table for a terminal."""
+    table = cells(rows)
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    ]
+    return "\n".join([lines[0], "-" * sum(widths), *lines[1:]])
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """Return the table for a document."""
+    head, *body = cells(rows)
+    lines = ["| " + " | ".join(line) + " |" for line in body]
+    return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|", *lines])
+
+
+def failed(rows: Sequence[Row]) -> list[str]:
+    """Name the figures whose bar does not hold."""
+    return [row.figure for row in rows if row.holds is False]

@@ -1,0 +1,206 @@
+"""Kill workers of the app under load: how long until each is back, and who noticed?
+
+    python benchmarks/kill_worker.py [--kills 3] [--clients 8]
+
+Every request comes on a connection of its own, as from many people. Only requests that the killed worker
+held may fail. Exits with 1 when one fails that should not have. A run of three kills
+or more is written to benchmarks/results/kill.json and docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import psutil
+
+from benchmarks import bars, machine
+from benchmarks.bars import Bar, Row, as_text, failed
+from benchmarks.load import OK
+from benchmarks.performance import save
+from benchmarks.servers import ROOT, Server, serve_app
+from benchmarks.subjects import SHIPPED, make_pictures, models, settings_of
+from utils.bundle import read_bundle
+from utils.command_line import DONE, Parser, run
+from utils.errors import SetupError
+
+log = logging.getLogger(__name__)
+
+BARS_FAILED = 1
+KILLS = 3
+LOOK_SECONDS = 0.01
+PATIENCE_SECONDS = 60.0
+BETWEEN_SECONDS = 4.0
+BACK = Bar("at most", 10.0, "10 s or less")
+MEANWHILE = Bar("at least", 1.0, "at least 1")
+
+
+def main() -> int:
+    """Kill, print, write down."""
+    make = Parser(__doc__)
+    add = make.add_argument
+    add("--kills", type=int, default=KILLS, help="workers to kill, one after the other")
+    add("--clients", type=int, default=8, help="that send at the same time")
+    add("--model", type=Path, default=SHIPPED, help="the shipped model, for its input size")
+    add("--flags", default="", help='more of the app\'s gunicorn flags, as in "-w 4"')
+    add("--set", nargs="*", default=[], metavar="FRACTURE_NAME=VALUE", help="more of its settings")
+    flags = make.parse_args()
+    with tempfile.TemporaryDirectory(prefix="fracture-kill-") as place:
+        folder = Path(place)
+        model = models(flags.model, folder)[0]
+        pictures, _ = make_pictures(folder, None)
+        facts = machine.facts()
+        with serve_app(
+            model,
+            folder,
+            folder / "cache",
+            flags=flags.flags.split(),
+            changes=settings_of(flags.set),
+        ) as server:
+            server.first_answer(pictures[0].read_bytes())
+            kills, records = shoot(server, pictures, flags.clients, flags.kills)
+        bundle = read_bundle(model)
+    name = f"{bundle.architecture} at {bundle.preprocess.image_size} pixels"
+    results = {"machine": facts, "model": name, "clients": flags.clients} | digest(kills, records)
+    rows = [Row.of(row) for row in results["rows"]]
+    print(f"{results['requests']} requests, {len(kills)} workers killed\n\n{as_text(rows)}")
+    if flags.kills >= KILLS:
+        save("kill", results)
+    return BARS_FAILED if failed(rows) else DONE
+
+
+def shoot(
+    server: Server, pictures: list[Path], clients: int, kills: int
+) -> tuple[list[dict[str, Any]], list[list[Any]]]:
+    """Load the server and kill one worker after the other; returns the kills and the requests."""
+    command = [sys.executable, "benchmarks/load.py", server.address, *map(str, pictures)]
+    command += [f"--clients={clients}", "--fresh", "--records", "--warm=0"]
+    # It is told to stop once the last worker is back.
+    command += [f"--seconds={kills * (PATIENCE_SECONDS + BETWEEN_SECONDS)}"]
+    found = []
+    with tempfile.TemporaryFile() as answer:
+        client = subprocess.Popen(command, cwd=ROOT, stdout=answer)
+        try:
+            for _ in range(kills):
+                time.sleep(BETWEEN_SECONDS)
+                found.append(_kill_one(server))
+                log.info("killed: %s", found[-1])
+            time.sleep(BETWEEN_SECONDS)
+        finally:
+            client.send_signal(signal.SIGINT)
+            client.wait()
+        answer.seek(0)
+        return found, json.loads(answer.read())["records"]
+
+
+def _kill_one(server: Server) -> dict[str, Any]:
+    """Kill a worker that holds requests, and wait until another has taken its place and holds some."""
+    before = {worker.pid for worker in server.workers()}
+    victim = max(server.workers(), key=_connections)
+    # It stands still while its connections are counted: what it holds is then known to the last one.
+    victim.suspend()
+    held = _connections(victim)
+    victim.kill()
+    killed = time.monotonic()
+    started = None
+    while time.monotonic() - killed < PATIENCE_SECONDS:
+        fresh = [worker for worker in server.workers() if worker.pid not in before]
+        if fresh and started is None:
+            started = time.monotonic() - killed
+        if any(_connections(worker) for worker in fresh):
+            back = time.monotonic() - killed
+            return {
+                "killed": killed,
+                "held": held,
+                "started_seconds": round(started or back, 3),
+                "back_seconds": round(back, 3),
+            }
+        time.sleep(LOOK_SECONDS)
+    raise SetupError(f"no worker came back within {PATIENCE_SECONDS:g} s; see {server.log}")
+
+
+def _connections(worker: psutil.Process) -> int:
+    """Count the clients' connections that a worker holds; 0 where it has gone."""
+    try:
+        return sum(bool(one.raddr) for one in worker.net_connections("tcp"))
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def digest(kills: list[dict[str, Any]], records: list[list[Any]]) -> dict[str, Any]:
+    """Hold the failed requests against what the killed workers held."""
+    lost = [one for one in records if one[2] != OK]
+    explained = 0
+    gaps, meanwhile = [], []
+    for kill in kills:
+        moment, back = kill["killed"], kill["killed"] + kill["back_seconds"]
+        during = [one for one in lost if one[0] <= moment <= one[1]]
+        kill["failed"] = len(during)
+        explained += min(len(during), kill["held"])
+        ends = sorted(one[1] for one in records if one[2] == OK and moment <= one[1] <= back)
+        meanwhile.append(len(ends))
+        moments = [moment, *ends, back]
+        gaps.append(max(b - a for a, b in pairwise(moments)))
+    slowest = max(kill["back_seconds"] for kill in kills)
+    held = sum(kill["held"] for kill in kills)
+    rows = [
+        Row(
+            "killed worker replaced and taking requests",
+            f"{slowest:.1f} s",
+            "",
+            slowest,
+            f"{slowest:.1f} s",
+            BACK,
+        ),
+        Row(
+            "answered by the others meanwhile, fewest",
+            str(min(meanwhile)),
+            "",
+            min(meanwhile),
+            str(min(meanwhile)),
+            MEANWHILE,
+        ),
+        Row(
+            "longest time without any answer meanwhile",
+            f"{max(gaps):.2f} s",
+            "",
+            max(gaps),
+            f"{max(gaps):.2f} s",
+        ),
+        Row(
+            "failed that no killed worker held",
+            str(len(lost) - explained),
+            f"{len(lost)} failed, {held} held",
+            len(lost) - explained,
+            str(len(lost) - explained),
+            bars.NONE,
+        ),
+    ]
+    return {
+        "requests": len(records),
+        "lost": [
+            {
+                "outcome": name,
+                "seconds_from_kill": [round(t - kills[0]["killed"], 3) for t in times],
+            }
+            for *times, name in lost
+        ],
+        "kills": [
+            {name: value for name, value in kill.items() if name != "killed"} for kill in kills
+        ],
+        "rows": [row.as_json() for row in rows],
+    }
+
+
+if __name__ == "__main__":
+    run(main)

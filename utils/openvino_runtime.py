@@ -1,0 +1,42 @@
+"""Turns the installed OpenVINO into a module that keeps to itself: it reports nothing to anybody."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from utils.errors import SetupError
+
+# ``import openvino`` imports this package, which reports the import to Google Analytics and writes a
+# client id below the home folder unless the user has declined. Nothing here needs it: it converts
+# models of other frameworks, and OpenVINO goes on without it where it cannot be imported.
+_REPORTS_HOME = "openvino.tools.ovc"
+
+
+class EngineUnavailable(SetupError):
+    """OpenVINO cannot run on this machine; the bundle is not at fault."""
+
+    code = "engine_unavailable"
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without the package that reports home.
+
+    Raises:
+        EngineUnavailable: it is not installed, or its libraries do not load.
+    """
+    sys.modules.setdefault(_REPORTS_HOME, None)  # type: ignore[arg-type]
+    try:
+        return importlib.import_module("openvino")
+    except (ImportError, OSError) as fault:
+        raise EngineUnavailable(f"openvino cannot be imported ({fault})") from fault
+
+
+def installed_version(package: str) -> str:
+    """Return an installed package's version without importing it, "" where it is missing."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
