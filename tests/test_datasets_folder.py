@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.dicoms import draw_dicom
 from tests.pictures import draw_radiograph, encode
 from utils.datasets import read_dataset
 from utils.errors import DatasetError
@@ -203,7 +205,7 @@ def test_images_are_told_by_suffix_or_by_their_first_bytes(tmp_path):
         "normal/odd.bin",
         "normal/plain",
     ]
-    assert dict(dataset.dropped) == {"no PNG, JPEG or DICOM file": 2}
+    assert dict(dataset.dropped) == {"no PNG, JPEG, DICOM, BMP, TIFF, WebP file": 2}
 
 
 @pytest.mark.parametrize(
@@ -215,8 +217,32 @@ def test_an_empty_class_is_named_by_its_counts(tmp_path, only, counts):
         read_dataset(tmp_path)
 
 
-def test_a_link_to_nowhere_is_named(tmp_path):
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
+def test_an_image_of_every_raster_format_is_found_without_a_suffix(tmp_path, format):
+    lay(tmp_path, "fractured/a", "normal/a", content=encode(draw_radiograph(24, 18), format))
+    dataset = read_dataset(tmp_path)
+    assert [one.id for one in dataset.samples] == ["fractured/a", "normal/a"]
+
+
+def test_a_dicom_file_without_preamble_is_found_without_a_suffix(tmp_path):
+    content = draw_dicom()
+    bare = content[144 + int.from_bytes(content[140:144], "little") :]
+    lay(tmp_path, "fractured/a", "normal/a", content=bare)
+    assert len(read_dataset(tmp_path).samples) == 2
+
+
+@pytest.mark.parametrize("name", ["scan", "scan.png"])
+def test_a_link_to_nowhere_is_left_out_and_counted(tmp_path, name):
     lay(tmp_path, "fractured/a.png", "normal/a.png")
-    (tmp_path / "normal" / "scan").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="scan cannot be read: No such file"):
-        read_dataset(tmp_path)
+    (tmp_path / "normal" / name).symlink_to(tmp_path / "nowhere")
+    dataset = read_dataset(tmp_path)
+    assert [one.id for one in dataset.samples] == ["fractured/a.png", "normal/a.png"]
+    assert dict(dataset.dropped) == {"a broken link, or a file that cannot be read": 1}
+
+
+def test_a_pipe_named_like_an_image_is_no_image(tmp_path):
+    lay(tmp_path, "fractured/a.png", "normal/a.png")
+    os.mkfifo(tmp_path / "normal" / "b.png")
+    dataset = read_dataset(tmp_path)
+    assert len(dataset.samples) == 2
+    assert sum(dataset.dropped.values()) == 1

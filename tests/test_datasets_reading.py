@@ -58,8 +58,10 @@ def test_a_missing_folder_is_named(tmp_path):
 
 def test_a_file_is_no_dataset(tmp_path):
     (tmp_path / "data").write_text("")
-    with pytest.raises(DatasetError, match="there is no folder"):
+    with pytest.raises(DatasetError, match="is a file; give the folder"):
         read_dataset(tmp_path / "data")
+    with pytest.raises(DatasetError, match="there is no folder"):
+        read_dataset(tmp_path / "gone")
 
 
 def test_an_empty_folder_says_every_layout_that_was_looked_for(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -278,6 +279,63 @@ def test_a_short_jpeg_that_was_given_an_end_marker_is_still_seen_to_be_short(mod
     assert decode(closed, allow_truncated=True).truncated
 
 
+PROGRESSIVE = {
+    mode: save(Image.fromarray(LEVELS).convert(mode), "JPEG", quality=95, progressive=True)
+    for mode in ("L", "RGB")
+}
+RESTARTS = {
+    "rows": grey("JPEG", quality=95, restart_marker_rows=1),
+    "blocks": grey("JPEG", quality=95, restart_marker_blocks=2),
+    "colour": save(
+        Image.fromarray(LEVELS).convert("RGB"), "JPEG", quality=95, restart_marker_rows=1
+    ),
+}
+
+
+def refused_and_flagged(content: bytes) -> None:
+    with pytest.raises(UnreadableImage, match="ends early"):
+        decode(content)
+    assert decode(content, allow_truncated=True).truncated
+
+
+@pytest.mark.parametrize("content", RESTARTS.values(), ids=RESTARTS)
+def test_a_jpeg_that_was_cut_at_a_restart_marker_and_closed_is_seen_to_be_short(content):
+    decode(content)
+    markers = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", content)]
+    for marker in (markers[0], markers[len(markers) // 2], markers[-1]):
+        refused_and_flagged(content[:marker] + b"\xff\xd9")
+        refused_and_flagged(content[: marker + 2] + b"\xff\xd9")
+
+
+def test_a_restart_interval_that_is_missing_in_the_middle_is_seen_to_be_missing():
+    content = RESTARTS["blocks"]
+    first = content.index(b"\xff\xd1")
+    second = content.index(b"\xff\xd1", first + 1)
+    refused_and_flagged(content[:first] + content[second:])
+
+
+@pytest.mark.parametrize("content", PROGRESSIVE.values(), ids=PROGRESSIVE)
+def test_a_progressive_jpeg_that_lacks_its_last_scans_is_seen_to_be_short(content):
+    decode(content)
+    starts = [found.start() for found in re.finditer(rb"\xff\xda", content)]
+    assert len(starts) > 3
+    for start in starts[1:]:
+        refused_and_flagged(content[:start] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("content", PROGRESSIVE.values(), ids=PROGRESSIVE)
+def test_a_progressive_jpeg_that_was_cut_in_its_last_scan_is_seen_to_be_short(content):
+    last = content.rindex(b"\xff\xda")
+    for share in (0.2, 0.5, 0.9):
+        refused_and_flagged(content[: int(last + share * (len(content) - last))] + b"\xff\xd9")
+
+
+def test_a_jpeg_with_arithmetic_coding_is_refused_because_a_cut_would_not_show():
+    content = grey("JPEG").replace(b"\xff\xc0\0", b"\xff\xc9\0", 1)
+    with pytest.raises(UnsupportedFormat, match="arithmetic"):
+        decode(content)
+
+
 def test_a_whole_jpeg_that_ends_in_mid_grey_is_no_short_one():
     levels = LEVELS.copy()
     levels[-16:] = 128
@@ -320,10 +378,81 @@ def test_a_png_with_a_wrong_checksum_is_refused():
         decode(bytes(content))
 
 
-def test_a_sixteen_bit_colour_png_with_too_few_rows_is_refused():
-    rows = b"".join(b"\0" + bytes(range(6)) * 32 for _ in range(20))
-    with pytest.raises(UnreadableImage, match="fewer pixels"):
-        decode(png_of(32, 40, 16, 2, rows))
+def interlaced_png(samples: np.ndarray, share: float = 1.0) -> bytes:
+    """Write an interlaced 8-bit grey PNG by hand, of so much of its seven passes."""
+    passes = ((0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4))
+    passes += ((2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1))
+    rows = b"".join(
+        b"\0" + row.tobytes()
+        for top, down, left, across in passes
+        for row in samples[top::down, left::across]
+    )
+    height, width = samples.shape
+    content = png_of(width, height, 8, 0, rows[: int(len(rows) * share)])
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 1)
+    return content[:8] + chunk(b"IHDR", header) + content[33:]
+
+
+def test_an_interlaced_png_is_whole_where_its_seven_passes_are():
+    np.testing.assert_array_equal(decode(interlaced_png(LEVELS)).pixels, UNIT)
+    for share in (0.3, 0.7, 0.99):
+        refused_and_flagged(interlaced_png(LEVELS, share))
+
+
+# Bits, colour type of the file, and bytes a pixel.
+KINDS = {
+    "grey-1": (1, 0, 1 / 8),
+    "grey-2": (2, 0, 1 / 4),
+    "grey-4": (4, 0, 1 / 2),
+    "grey-8": (8, 0, 1),
+    "grey-16": (16, 0, 2),
+    "colour-8": (8, 2, 3),
+    "colour-16": (16, 2, 6),
+    "palette-8": (8, 3, 1),
+    "alpha-8": (8, 4, 2),
+    "alpha-16": (16, 4, 4),
+    "rgba-8": (8, 6, 4),
+    "rgba-16": (16, 6, 8),
+}
+
+
+@pytest.mark.parametrize(("depth", "colour", "wide"), KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("kept", [0.5, 0.999])
+def test_a_png_with_fewer_rows_than_it_declares_is_short_whatever_its_kind(
+    depth, colour, wide, kept
+):
+    rng = np.random.default_rng(0)
+    rows = b"".join(b"\0" + rng.bytes(int(32 * wide)) for _ in range(40))
+    palette = [chunk(b"PLTE", rng.bytes(3 * 256))] if colour == 3 else []
+    assert not decode(png_of(32, 40, depth, colour, rows, *palette)).truncated
+    refused_and_flagged(png_of(32, 40, depth, colour, rows[: int(len(rows) * kept)], *palette))
+
+
+def test_missing_rows_of_a_png_are_black_where_that_is_allowed():
+    rows = b"".join(b"\0" + row.tobytes() for row in LEVELS[:20])
+    content = png_of(LEVELS.shape[1], LEVELS.shape[0], 8, 0, rows)
+    radiograph = decode(content, allow_truncated=True)
+    np.testing.assert_array_equal(radiograph.pixels[:20], UNIT[:20])
+    assert radiograph.pixels[20:].max() == 0
+
+
+def test_a_png_whose_last_rows_are_black_is_no_short_one():
+    levels = LEVELS.copy()
+    levels[-9:] = 0
+    assert not decode(save(Image.fromarray(levels), "PNG")).truncated
+
+
+def test_a_png_whose_compressed_stream_stops_before_its_end_chunk_is_a_short_one():
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in LEVELS))
+    start = png_of(LEVELS.shape[1], LEVELS.shape[0], 8, 0, b"")[:33]
+    refused_and_flagged(start + chunk(b"IDAT", rows[: len(rows) // 2]) + chunk(b"IEND", b""))
+
+
+def test_a_png_with_all_its_rows_and_a_wrong_sum_is_damaged_and_not_short():
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in LEVELS))
+    start = png_of(LEVELS.shape[1], LEVELS.shape[0], 8, 0, b"")[:33]
+    with pytest.raises(UnreadableImage, match="damaged"):
+        decode(start + chunk(b"IDAT", rows[:-4] + b"abcd") + chunk(b"IEND", b""))
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded():

@@ -94,10 +94,38 @@ def test_a_dataset_without_one_readable_file_is_refused(
         prepare(samples, 32, tmp_path / "cache")
 
 
-def test_a_file_that_has_gone_is_named(tmp_path: Path, samples: list[Sample]) -> None:
+def test_a_file_that_has_gone_is_counted_as_unreadable_until_it_is_back(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    content = samples[0].path.read_bytes()
     samples[0].path.unlink()
-    with pytest.raises(DatasetError, match=r"0\.png cannot be read"):
-        prepare(samples, 32, tmp_path / "cache")
+    prepared = prepare(samples, 32, tmp_path / "cache")
+    assert prepared.unreadable == {"0.png": "the file cannot be read: No such file or directory"}
+    assert [sample.id for sample in prepared.samples] == ["1.png", "2.png", "3.png", "4.png"]
+    samples[0].path.write_bytes(content)
+    assert not prepare(samples, 32, tmp_path / "cache").unreadable
+
+
+def test_a_file_that_may_not_be_read_is_counted_with_its_reason(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    samples[1].path.unlink()
+    samples[2].path.chmod(0)
+    # Root may read everything but a loop of links.
+    closed = samples[2] if os.geteuid() else samples[1]
+    samples[1].path.symlink_to(samples[1].path)
+    prepared = prepare(samples, 32, tmp_path / "cache")
+    assert prepared.unreadable[closed.id].startswith("the file cannot be read: ")
+
+
+def test_a_pipe_is_counted_as_unreadable_and_not_waited_for(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    samples[4].path.unlink()
+    os.mkfifo(samples[4].path)
+    unreadable = prepare(samples, 32, tmp_path / "cache").unreadable
+    assert list(unreadable) == ["4.png"]
+    assert "a pipe" in unreadable["4.png"]
 
 
 def test_a_cache_that_was_cut_short_leaves_nothing_that_counts(

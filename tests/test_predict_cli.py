@@ -18,7 +18,8 @@ from PIL import Image
 import predict
 from tests.bundles import tiny_bundle
 from tests.pictures import draw_radiograph, encode
-from utils.errors import InputError
+from utils.errors import InputError, TooLarge, UnreadableImage
+from utils.formats.files import read_file
 from utils.formats.radiograph import Limits
 from utils.inference import Reader, load_reader
 from utils.scoring import find_files, overlay_name, read_files
@@ -216,6 +217,7 @@ def test_a_folder_gives_what_may_be_images_sorted_and_nothing_hidden(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
     os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "loop").symlink_to("loop")
     found = [path.relative_to(tmp_path).as_posix() for path in find_files([tmp_path])]
     assert found == ["a", "b/10.png", "b/2.JPG", "photo.bin", "series/1.2.840.1", "z.dcm"]
@@ -252,6 +254,24 @@ def test_a_file_that_may_not_be_read_is_an_error_of_its_own(reader, tmp_path, mo
         (tmp_path / "closed.png").chmod(0)
     (answer,) = read_files(reader, [tmp_path / "closed.png"])
     assert isinstance(answer.error, InputError)
+
+
+@pytest.mark.parametrize("name", ["pipe.png", "/dev/zero"])
+def test_a_pipe_or_device_that_is_named_is_an_error_and_never_read(reader, tmp_path, name):
+    path = tmp_path / name
+    if not path.exists():
+        os.mkfifo(path)
+    (answer,) = read_files(reader, [path])
+    assert isinstance(answer.error, UnreadableImage)
+
+
+def test_a_file_is_read_no_further_than_the_limit_whatever_its_length_says():
+    """The kernel's files claim no length and give as much as is read."""
+    maps = Path("/proc/self/maps")
+    if not maps.is_file():
+        pytest.skip("this system has no /proc")
+    with pytest.raises(TooLarge):
+        read_file(maps, Limits(max_bytes=100))
 
 
 def test_answers_come_while_later_files_are_still_to_be_read(reader, pictures):

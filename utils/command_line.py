@@ -82,6 +82,7 @@ def run(command: Callable[[], int]) -> NoReturn:
 
 
 def quieten() -> None:
-    """Keep the start-up chatter of TensorFlow and absl off the terminal."""
+    """Keep the chatter of TensorFlow, absl and pydicom off the terminal; what matters is raised as well."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)

@@ -8,6 +8,7 @@ lengths and times, size, version), so that a change of any of them makes another
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -24,6 +25,7 @@ import numpy as np
 from utils.datasets.sample import Sample
 from utils.errors import DatasetError, InputError
 from utils.formats import decode
+from utils.formats.files import read_file
 from utils.formats.radiograph import Limits
 from utils.preprocess import VERSION, fit
 
@@ -102,14 +104,20 @@ def prepare(
 
 
 def _key(samples: Sequence[Sample], size: int) -> dict[str, object]:
-    """Return all that a cache depends on: versions, size, and each file's path, length and time."""
-    files = []
+    """Return all that a cache depends on: versions, size, and each file's path, length and time.
+
+    For a file that cannot be read, the reason stands for both, so that it is looked at again once it can.
+    """
+    files: list[list[object]] = []
     for sample in samples:
+        path = sample.path
         try:
-            stat = sample.path.stat()
+            stat = path.stat()
+            if not os.access(path, os.R_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            files.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
         except OSError as error:
-            raise DatasetError(f"{sample.path} cannot be read ({error.strerror})") from error
-        files.append([str(sample.path.resolve()), stat.st_size, stat.st_mtime_ns])
+            files.append([str(path.absolute()), error.strerror])
     return {"cache": CACHE_VERSION, "preprocess": VERSION, "size": size, "files": files}
 
 
@@ -117,9 +125,11 @@ def _look(
     sample: Sample, size: int, limits: Limits
 ) -> tuple[FileFacts, np.ndarray, np.ndarray] | str:
     """Return a file's facts, fitted image and thumbnail, or why it cannot be read."""
-    content = sample.path.read_bytes()
     try:
+        content = read_file(sample.path, limits)
         radiograph = decode(content, limits=limits, allow_truncated=True)
+    except OSError as error:
+        return f"the file cannot be read: {error.strerror}"
     except InputError as error:
         return str(error)
     facts = FileFacts(

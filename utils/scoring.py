@@ -15,16 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import InputError, UnreadableImage
-from utils.formats import FORMATS, decode
+from utils.formats import SUFFIXES, decode, may_be_image
+from utils.formats.files import read_file
 from utils.formats.radiograph import MEGAPIXEL, Limits, Radiograph
 from utils.inference import Reader, Reading
 from utils.preprocess import fit
 
-# Files in a folder that are named so are answered even where their bytes are of no picture: with the error.
-SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".dcm", ".dicom", ".bmp", ".tif", ".tiff", ".webp"}
-)
-_HEAD_BYTES = 132
 # Decoded pixels that wait for the network at once, beside those being decoded.
 _HELD_PIXELS = 64 * MEGAPIXEL
 _WORKERS = min(4, os.cpu_count() or 1)
@@ -53,7 +49,7 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
     A file that is named is taken as it is, and so is a path that does not exist, to be answered with
     its error. Of a folder, all files below it are taken, sorted, that may be images: whose first bytes
-    are of a format in FORMATS, or whose name ends in one of SUFFIXES. Hidden files and folders, and
+    are of a format in FORMATS, or whose name ends as those of such files do. Hidden files and folders, and
     links to folders, are passed over.
 
     Args:
@@ -118,18 +114,12 @@ def _images_below(folder: Path) -> list[Path]:
 
 
 def _may_be_image(path: Path) -> bool:
-    """Whether a file is named like an image or begins like one."""
-    if path.suffix.lower() in SUFFIXES:
-        return True
+    """Whether a file is to be answered: named like an image, be it with an error, or begins like one."""
     try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
+        return may_be_image(path)
     except OSError:
-        # Not named like an image, and nothing to be seen of it: taken for none.
-        return False
-    return any(format.matches(head) for format in FORMATS.values())
+        # Nothing is to be seen of it, so that its name decides.
+        return path.suffix.lower() in SUFFIXES
 
 
 def _decoded_ahead(
@@ -174,12 +164,11 @@ def _look(path: Path, size: int, limits: Limits) -> _Decoded | InputError:
 
 
 def _content(path: Path, limits: Limits) -> bytes:
-    """Read a file's bytes, its length checked first."""
+    """Read a file's bytes, or raise the error that answers it."""
     if path.is_dir():
         raise InputError(f"there is no image in the folder {path}")
     try:
-        limits.check_bytes(path.stat().st_size)
-        return path.read_bytes()
+        return read_file(path, limits)
     except FileNotFoundError:
         raise InputError(f"there is no file or folder {path}") from None
     except OSError as error:

@@ -18,6 +18,7 @@ from utils.datasets.reader import (
 )
 from utils.datasets.sample import Dataset, Sample
 from utils.errors import DatasetError
+from utils.formats import FORMATS, may_be_image
 
 # Compared without case, blanks, hyphens, underscores and dots.
 CLASSES = {
@@ -37,16 +38,14 @@ PARTS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 
-NOT_AN_IMAGE = "no PNG, JPEG or DICOM file"
+NOT_AN_IMAGE = f"no {', '.join(format.title for format in FORMATS.values())} file"
+UNREADABLE = "a broken link, or a file that cannot be read"
 
 MEANING = (
     "A positive label means that the image was in the folder of fractured ones; what its collectors "
     "counted as a fracture is for them to say."
 )
 
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".dcm", ".dicom"})
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-_DICOM_PREAMBLE = 128
 _DEEPEST = 5  # levels of folders searched for classes; an end also to links in a circle
 # Copies that a source made by turning its images, as the Kaggle multi-region set names them:
 # "12-rotated1-rotated3.jpg" is made of "12.jpg".
@@ -176,10 +175,10 @@ def _images(folder: Path, dropped: Counter[str]) -> list[Path]:
             continue
         if entry.is_dir():
             _refuse_images_below(entry)
-        elif _is_image(entry):
+        elif (reason := _why_no_image(entry)) is None:
             images.append(entry)
         else:
-            dropped[NOT_AN_IMAGE] += 1
+            dropped[reason] += 1
     return images
 
 
@@ -192,13 +191,12 @@ def _refuse_images_below(folder: Path) -> None:
         )
 
 
-def _is_image(file: Path) -> bool:
-    """Return whether a file is an image by its suffix or, failing that, by its first bytes."""
-    if file.suffix.lower() in _SUFFIXES:
-        return True
-    with file.open("rb") as stream:
-        start = stream.read(_DICOM_PREAMBLE + 4)
-    return start.startswith(_SIGNATURES) or start[_DICOM_PREAMBLE:] == b"DICM"
+def _why_no_image(file: Path) -> str | None:
+    """Return why a file is left out, None for an image."""
+    try:
+        return None if may_be_image(file) else NOT_AN_IMAGE
+    except OSError:
+        return UNREADABLE
 
 
 def _with_turned_copies(samples: list[Sample]) -> list[Sample]:

@@ -5,8 +5,10 @@ What a file is follows from its first bytes, never from its name.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,12 +20,14 @@ from utils.formats.foreign import name_foreign
 from utils.formats.radiograph import Limits, Radiograph
 from utils.registry import Registry
 
-__all__ = ["FORMATS", "Limits", "Radiograph", "decode"]
+__all__ = ["FORMATS", "SUFFIXES", "Limits", "Radiograph", "decode", "may_be_image"]
 
 MIN_SIDE = 16
 MAX_ASPECT = 16
 BLANK_SHARE = 0.999
 BLANK_LEVELS = 3
+# As many first bytes of a file as tell its kind.
+HEAD_BYTES = 132
 
 Reader = Callable[[bytes, Limits, bool], tuple[np.ndarray, bool]]
 
@@ -37,11 +41,13 @@ class Format:
         matches: says whether a file of these bytes is of this kind.
         read: bytes, limits and allow_truncated to float32 (height, width) in [0, 1], and whether
             the file ended early.
+        suffixes: what names of such files end in.
     """
 
     title: str
     matches: Callable[[bytes], bool]
     read: Reader
+    suffixes: tuple[str, ...]
 
 
 def _read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.ndarray, bool]:
@@ -59,16 +65,44 @@ def _is_bmp(content: bytes) -> bool:
 FORMATS: Registry[Format] = Registry(
     "format",
     {
-        "png": Format("PNG", lambda c: c.startswith(b"\x89PNG\r\n\x1a\n"), raster.read_png),
-        "jpeg": Format("JPEG", lambda c: c.startswith(b"\xff\xd8\xff"), raster.read_jpeg),
-        "dicom": Format("DICOM", starts_dicom, _read_dicom),
-        "bmp": Format("BMP", _is_bmp, raster.read_bmp),
-        "tiff": Format("TIFF", lambda c: c[:4] in (b"II*\0", b"MM\0*"), raster.read_tiff),
+        "png": Format(
+            "PNG", lambda c: c.startswith(b"\x89PNG\r\n\x1a\n"), raster.read_png, (".png",)
+        ),
+        "jpeg": Format(
+            "JPEG",
+            lambda c: c.startswith(b"\xff\xd8\xff"),
+            raster.read_jpeg,
+            (".jpg", ".jpeg", ".jpe", ".jfif"),
+        ),
+        "dicom": Format("DICOM", starts_dicom, _read_dicom, (".dcm", ".dicom")),
+        "bmp": Format("BMP", _is_bmp, raster.read_bmp, (".bmp",)),
+        "tiff": Format(
+            "TIFF", lambda c: c[:4] in (b"II*\0", b"MM\0*"), raster.read_tiff, (".tif", ".tiff")
+        ),
         "webp": Format(
-            "WebP", lambda c: c.startswith(b"RIFF") and c[8:12] == b"WEBP", raster.read_webp
+            "WebP",
+            lambda c: c.startswith(b"RIFF") and c[8:12] == b"WEBP",
+            raster.read_webp,
+            (".webp",),
         ),
     },
 )
+SUFFIXES = frozenset(suffix for format in FORMATS.values() for suffix in format.suffixes)
+
+
+def may_be_image(path: Path) -> bool:
+    """Say whether a regular file is named like an image or begins like one; its content may differ.
+
+    Raises:
+        OSError: there is no such file, or its first bytes cannot be read where its name says nothing.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        return False
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    return any(format.matches(head) for format in FORMATS.values())
 
 
 def decode(

@@ -12,10 +12,10 @@ import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from utils.errors import UnreadableImage, UnsupportedFormat
+from utils.errors import TooLarge, UnreadableImage, UnsupportedFormat
+from utils.formats.inflating import count_unpacked
 from utils.formats.radiograph import Limits
 
-IMPLICIT = "1.2.840.10008.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
@@ -26,7 +26,6 @@ _UNDEFINED = 0xFFFFFFFF
 _LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 # Elements and items walked in one file; a radiograph's header has some hundreds.
 MAX_ELEMENTS = 200_000
-_INFLATE_STEP = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -315,25 +314,14 @@ def _inflate(content: bytes, position: int, limits: Limits) -> bytes:
     """Unpack a deflated dataset, having first counted, keeping nothing, what it unpacks to."""
     packed = memoryview(content)[position:]
     try:
-        length = 0
-        for step in _inflated_steps(packed):
-            length += step
-            limits.check_bytes(length)
+        length, ended = count_unpacked([packed], -zlib.MAX_WBITS, limits.max_bytes + 1)
+        if length > limits.max_bytes:
+            raise TooLarge(
+                f"the deflated DICOM file unpacks to more than {limits.max_bytes / 2**20:.0f} MB, "
+                "which is the most that is read"
+            )
+        if not ended:
+            raise UnreadableImage("the deflated DICOM file ends early; send the complete file")
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max(1, length))
     except zlib.error as error:
         raise UnreadableImage(f"the deflated DICOM file is damaged: {error}") from error
-
-
-def _inflated_steps(packed: memoryview) -> Iterator[int]:
-    """Yield how many bytes each small step of unpacking gives."""
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    for position in range(0, len(packed), _INFLATE_STEP):
-        rest: bytes | memoryview = packed[position : position + _INFLATE_STEP]
-        while not stream.eof:
-            unpacked = len(stream.decompress(rest, _INFLATE_STEP))
-            yield unpacked
-            rest = stream.unconsumed_tail
-            if not rest and unpacked < _INFLATE_STEP:
-                break
-    if not stream.eof:
-        raise UnreadableImage("the deflated DICOM file ends early; send the complete file")

@@ -1,7 +1,7 @@
 """Turns a JPEG frame on its standard input into samples on its output, in a process of its own.
 
 gdcm ends the whole process over some damaged frames (a C++ exception that nobody catches), and an
-upload must not end a server. ``utils.formats.pixel_data`` starts this file by its path, so nothing
+upload must not end a server. ``utils.formats.gdcm_codec`` starts this file by its path, so nothing
 of ours is imported.
 """
 
@@ -12,6 +12,7 @@ import sys
 
 MEMORY_BYTES = 4 * 2**30
 NO_GDCM = 3
+CUT_SHORT = 4
 
 
 def unpack(order: dict[str, int | str], frame: bytes) -> bytes:
@@ -48,7 +49,11 @@ def unpack(order: dict[str, int | str], frame: bytes) -> bytes:
 
 
 def main() -> int:
-    """Serve the one order on standard input: a line of JSON, then the frame."""
+    """Serve the one order on standard input.
+
+    It is a line of JSON, the frame (``length`` bytes), and the frame with bytes added at its end,
+    which change nothing unless samples are missing.
+    """
     if sys.platform != "win32":
         import resource
 
@@ -59,7 +64,11 @@ def main() -> int:
     except ImportError:
         return NO_GDCM
     order = json.loads(sys.stdin.buffer.readline())
-    sys.stdout.buffer.write(unpack(order, sys.stdin.buffer.read()))
+    frame = sys.stdin.buffer.read(order["length"])
+    samples = unpack(order, frame)
+    if unpack(order, sys.stdin.buffer.read()) != samples:
+        return CUT_SHORT
+    sys.stdout.buffer.write(samples)
     return 0
 
 

@@ -6,12 +6,12 @@ they declare and whether they end early, and to fill in what is missing where th
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from dataclasses import dataclass, field
 
 from utils.errors import UnreadableImage
+from utils.formats.inflating import count_unpacked
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, PALETTE = 0, 3
@@ -29,10 +29,6 @@ _ADAM7 = (
     (1, 2, 0, 2),
     (0, 1, 1, 2),
 )
-
-END_OF_IMAGE = b"\xff\xd9"
-MAX_SCANS = 200
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
 
 
 @dataclass(frozen=True)
@@ -133,10 +129,14 @@ def read_png_chunks(content: bytes) -> PngChunks:
     return chunks
 
 
-def check_png_pixels(header: PngHeader, chunks: PngChunks) -> None:
-    """Raise UnreadableImage where the compressed stream holds fewer pixels than are declared."""
-    if not chunks.truncated and len(_unpack_png(header, chunks)) < header.unpacked_bytes:
-        raise UnreadableImage("the PNG file is damaged: it holds fewer pixels than it declares")
+def holds_all_pixels(header: PngHeader, chunks: PngChunks) -> bool:
+    """Say whether the compressed stream unpacks to all the rows that the header declares.
+
+    Raises:
+        zlib.error: it is damaged.
+    """
+    whole = header.unpacked_bytes
+    return count_unpacked(chunks.packed, zlib.MAX_WBITS, whole)[0] >= whole
 
 
 def mend_png(header: PngHeader, chunks: PngChunks) -> bytes:
@@ -157,58 +157,6 @@ def mend_png(header: PngHeader, chunks: PngChunks) -> bytes:
 def _unpack_png(header: PngHeader, chunks: PngChunks) -> bytes:
     """Unpack the filtered rows, at most as many as the header declares."""
     return zlib.decompressobj().decompress(b"".join(chunks.packed), header.unpacked_bytes)
-
-
-@dataclass(frozen=True)
-class JpegScans:
-    """How a JPEG's compressed data lies in its file."""
-
-    count: int
-    end: int | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether an end-of-image marker follows the last scan."""
-        return self.end is not None
-
-    def check(self) -> None:
-        """Raise UnreadableImage where there is nothing, or far too much, to decode."""
-        if self.count == 0:
-            raise UnreadableImage(
-                "the JPEG file ends before its first pixel; send the complete file"
-            )
-        if self.count > MAX_SCANS:
-            # Each progressive scan goes over the whole picture: thousands would take minutes.
-            raise UnreadableImage(
-                f"the JPEG file has {self.count} scans; at most {MAX_SCANS} are decoded"
-            )
-
-    def padded(self, content: bytes) -> bytes:
-        """Return the file with bytes added at the end of its last scan.
-
-        A decoder that has all its pixels ignores them; one that misses some reads them as pixels.
-        """
-        return content[: self.end] + b"\x5a\xa5\x96\x69" * 256 + END_OF_IMAGE
-
-
-def read_jpeg_scans(content: bytes) -> JpegScans:
-    """Walk a JPEG's markers to its end, or to the end of the file where that comes first.
-
-    Source:
-        ITU-T T.81, annex B.
-    """
-    position, count = 2, 0
-    while found := _MARKER.search(content, position):
-        marker, position = found.group(1)[0], found.end()
-        if marker == 0xD9 and count:
-            return JpegScans(count, found.start())
-        if marker in (0x01, 0xD8, 0xD9):
-            continue
-        if position + 2 > len(content):
-            break
-        count += marker == 0xDA
-        position += int.from_bytes(content[position : position + 2], "big")
-    return JpegScans(count, None)
 
 
 def read_webp_size(content: bytes) -> tuple[int, int]:

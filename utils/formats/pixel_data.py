@@ -8,17 +8,18 @@ pylibjpeg-openjpeg (JPEG 2000), and our own for RLE.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from utils.errors import SetupError, UnreadableImage, UnsupportedFormat
-from utils.formats import frames, gdcm_process
+from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
+from utils.formats import frames, gdcm_codec
 from utils.formats.elements import PIXEL_DATA, DicomFile
+from utils.formats.jpeg_scans import JpegScans, read_jpeg_scans
+
+log = logging.getLogger(__name__)
 
 _BASE = "1.2.840.10008.1.2"
 NATIVE = frozenset((_BASE, f"{_BASE}.1", f"{_BASE}.1.99", f"{_BASE}.2", ""))
@@ -34,7 +35,6 @@ PLUGINS = {
     **dict.fromkeys(JPEG_2000, "pylibjpeg"),
 }
 
-GDCM_SECONDS = 60
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
@@ -134,18 +134,57 @@ def decode_frame(file: DicomFile, layout: PixelLayout) -> np.ndarray:
         samples = _run_length_coded(frame, layout)
         return _settle(samples, layout) if layout.samples == 1 else _luminance(samples, layout)
     precision = _check_frame_header(frame, syntax, layout)
-    if syntax in JPEG and (precision > 8 or syntax in JPEG_LOSSLESS):
+    scans = _read_scans(frame) if syntax in JPEG else None
+    if scans is not None and (precision > 8 or syntax in JPEG_LOSSLESS):
         lossy = syntax not in JPEG_LOSSLESS
         if layout.samples != 1 or precision > layout.allocated or (lossy and precision != 12):
             raise UnsupportedFormat(
                 f"its JPEG frame has {layout.samples} samples of {precision} bits; "
                 "one grey sample of 8, 12 or (lossless) up to 16 bits is read"
             )
-        return _clip(_by_gdcm(frame, syntax, layout), layout)
+        return _clip(_by_gdcm(frame, scans, syntax, layout), layout)
     samples, photometric = _packed(frame, syntax, layout)
-    if layout.samples == 3:
-        return _luminance(samples, replace(layout, photometric=photometric))
-    return _clip(samples, layout)
+    shown = replace(layout, photometric=photometric)
+    if scans is not None:
+        last = _luminance(samples[-1:, -1:], shown) if layout.samples == 3 else samples[-1:, -1:]
+        if scans.may_be_filled(float(last.item())):
+            padded, _ = _packed(scans.padded(frame), syntax, layout)
+            _refuse_short(not np.array_equal(padded, samples))
+    return _luminance(samples, shown) if layout.samples == 3 else _clip(samples, layout)
+
+
+def _read_scans(frame: bytes) -> JpegScans:
+    """Read a JPEG frame's scans, and refuse one whose markers already show that it was cut."""
+    scans = read_jpeg_scans(frame)
+    scans.check()
+    _refuse_short(scans.lacks_data(frame))
+    return scans
+
+
+def _refuse_short(short: bool) -> None:
+    if short:
+        raise UnreadableImage(
+            "the DICOM file's compressed pixels end early: part of the picture is missing; "
+            "send the complete file"
+        )
+
+
+def _by_gdcm(frame: bytes, scans: JpegScans, syntax: str, layout: PixelLayout) -> np.ndarray:
+    """Decode a JPEG of a kind that only gdcm reads."""
+    order: dict[str, int | str] = {
+        "transfer_syntax": syntax,
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "allocated": layout.allocated,
+        # gdcm cuts samples to the bits that it is told are stored, so that white which a lossy
+        # codec overshoots would turn black: it is told all of them.
+        "stored": layout.allocated if syntax == JPEG_EXTENDED else layout.stored,
+        "signed": int(layout.signed),
+    }
+    packed = gdcm_codec.decode(order, frame, scans.padded(frame), layout.bytes)
+    _refuse_short(packed is None)
+    kind = ("i" if layout.signed else "u") + str(layout.allocated // 8)
+    return np.frombuffer(packed or b"", kind).reshape(layout.rows, layout.columns)
 
 
 def _luminance(samples: np.ndarray, layout: PixelLayout) -> np.ndarray:
@@ -174,6 +213,18 @@ def _native(file: DicomFile, layout: PixelLayout) -> np.ndarray:
     if length < layout.bytes:
         raise UnreadableImage(
             f"the DICOM file ends early: its pixels need {layout.bytes} bytes, {length} are there"
+        )
+    # An odd length is padded to an even one.
+    if length > layout.bytes + layout.bytes % 2:
+        pictures, rest = divmod(length, layout.bytes)
+        if rest <= length % 2 or (rest == 1 and layout.bytes % 2):
+            raise NotARadiograph(
+                f"its pixels are {pictures} pictures of the size that it declares; "
+                "a single radiograph is needed"
+            )
+        raise UnreadableImage(
+            f"the DICOM header is damaged: the pixels that it declares need {layout.bytes} bytes, "
+            f"{length} are there"
         )
     order = element.encoding.order
     kind = np.dtype(np.uint8) if layout.allocated == 8 else np.dtype(f"{order}u2")
@@ -277,42 +328,8 @@ def _packed(frame: bytes, syntax: str, layout: PixelLayout) -> tuple[np.ndarray,
         raise
     # Codecs raise anything at all over damaged bytes, and each means the same to the caller.
     except Exception as error:
-        raise UnreadableImage(f"the DICOM file's compressed pixels are damaged: {error}") from error
-    return samples, str(found["photometric_interpretation"])
-
-
-def _by_gdcm(frame: bytes, syntax: str, layout: PixelLayout) -> np.ndarray:
-    """Decode a JPEG of a kind that only gdcm reads, in a process of its own.
-
-    That process can crash, hang or run out of memory over a damaged frame, and nothing else does.
-    """
-    order = {
-        "transfer_syntax": syntax,
-        "rows": layout.rows,
-        "columns": layout.columns,
-        "allocated": layout.allocated,
-        # gdcm cuts samples to the bits that it is told are stored, so that white which a lossy
-        # codec overshoots would turn black: it is told all of them.
-        "stored": layout.allocated if syntax == JPEG_EXTENDED else layout.stored,
-        "signed": int(layout.signed),
-    }
-    try:
-        done = subprocess.run(
-            # Without -P the modules beside the script would hide those of the standard library.
-            [sys.executable, "-P", gdcm_process.__file__],
-            input=json.dumps(order).encode() + b"\n" + frame,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=GDCM_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        log.debug("a compressed frame cannot be decoded: %s", error)
         raise UnreadableImage(
-            f"the DICOM file's compressed pixels took over {GDCM_SECONDS} seconds to unpack"
+            "the DICOM file's compressed pixels are damaged; send the complete file"
         ) from error
-    if done.returncode == gdcm_process.NO_GDCM:
-        raise SetupError("JPEG inside DICOM needs gdcm; install what requirements.txt names")
-    if done.returncode != 0 or len(done.stdout) != layout.bytes:
-        raise UnreadableImage("the DICOM file's compressed pixels are damaged")
-    kind = ("i" if layout.signed else "u") + str(layout.allocated // 8)
-    return np.frombuffer(done.stdout, kind).reshape(layout.rows, layout.columns)
+    return samples, str(found["photometric_interpretation"])

@@ -7,7 +7,7 @@ scanners and exports store 12 bits in 16 without saying so.
 
 Pillow's switch for truncated files and its size limit belong to the whole process, and threads
 serve requests; so its plug-ins are opened directly, sizes are checked here against the header, and
-a file that ends early is mended by ``utils.formats.mending`` before it is decoded.
+a file that ends early is found out and mended by ``utils.formats.mending`` and ``jpeg_scans``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -31,6 +32,7 @@ from PIL import (
 
 from utils.errors import FractureError, NotARadiograph, UnreadableImage, UnsupportedFormat
 from utils.formats import mending
+from utils.formats.jpeg_scans import END_OF_IMAGE, read_jpeg_scans
 from utils.formats.radiograph import Limits
 
 if TYPE_CHECKING:
@@ -77,19 +79,26 @@ def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.
         chunks = mending.read_png_chunks(content)
         if chunks.animated:
             raise NotARadiograph("this is an animated PNG; a single picture is needed")
-        if chunks.truncated and not allow_truncated:
+        deep_colour = header.bit_depth == 16 and header.colour_type != mending.GREY
+        image = None
+        if not chunks.truncated:
+            image = PngImagePlugin.PngImageFile(io.BytesIO(chunks.assemble()))
+            # Of deep colour Pillow keeps the upper 8 bits only, so it is not loaded here.
+            whole = mending.holds_all_pixels if deep_colour else partial(_loads_whole, image)
+            if not whole(header, chunks):
+                image = None
+        truncated = image is None
+        if truncated and not allow_truncated:
             raise UnreadableImage(_ends_early("PNG"))
-        plain = mending.mend_png(header, chunks) if chunks.truncated else chunks.assemble()
-        if header.bit_depth == 16 and header.colour_type != mending.GREY:
-            # Pillow keeps the upper 8 bits of such samples only; OpenCV would fill in missing rows.
-            mending.check_png_pixels(header, chunks)
-            samples = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
-            if samples is None:
-                raise UnreadableImage("the PNG file is damaged: its pixels cannot be unpacked")
-            orientation = _orientation(PngImagePlugin.PngImageFile(io.BytesIO(plain)))
-            return _upright(_deep_colour(samples), orientation), chunks.truncated
-        image = PngImagePlugin.PngImageFile(io.BytesIO(plain))
-        return _brightness(image), chunks.truncated
+        plain = mending.mend_png(header, chunks) if truncated else chunks.assemble()
+        if image is None:
+            image = PngImagePlugin.PngImageFile(io.BytesIO(plain))
+        if not deep_colour:
+            return _brightness(image), truncated
+        samples = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
+        if samples is None:
+            raise UnreadableImage("the PNG file is damaged: its pixels cannot be unpacked")
+        return _upright(_deep_colour(samples), _orientation(image)), truncated
 
 
 def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.ndarray, bool]:
@@ -97,15 +106,15 @@ def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np
     with _border("JPEG"):
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(content))
         limits.check_pixels(image.height, image.width)
-        scans = mending.read_jpeg_scans(content)
+        scans = read_jpeg_scans(content)
         scans.check()
-        truncated = not scans.complete
+        truncated = scans.lacks_data(content)
         if truncated and not allow_truncated:
             raise UnreadableImage(_ends_early("JPEG"))
-        if truncated:
-            image = JpegImagePlugin.JpegImageFile(io.BytesIO(content + mending.END_OF_IMAGE))
+        if scans.end is None:
+            image = JpegImagePlugin.JpegImageFile(io.BytesIO(content + END_OF_IMAGE))
         image.load()
-        if not truncated and _ends_in_filling(image):
+        if not truncated and scans.may_be_filled(_last_luminance(image)):
             padded = JpegImagePlugin.JpegImageFile(io.BytesIO(scans.padded(content)))
             truncated = padded.tobytes() != image.tobytes()
             if truncated and not allow_truncated:
@@ -166,11 +175,26 @@ def _has_second_page(content: bytes) -> bool:
     return True
 
 
-def _ends_in_filling(image: Image) -> bool:
-    """Say whether the last block is the mid-grey a JPEG decoder fills missing blocks with."""
-    left, top = max(0, image.width - 4), max(0, image.height - 4)
-    corner = image.crop((left, top, image.width, image.height)).convert("L")
-    return corner.getextrema() == (128, 128)
+def _loads_whole(image: Image, header: mending.PngHeader, chunks: mending.PngChunks) -> bool:
+    """Load a PNG and say whether it has all its pixels."""
+    try:
+        image.load()
+    except OSError:
+        # Damaged where all of it is there, else cut short.
+        if mending.holds_all_pixels(header, chunks):
+            raise
+        return False
+    # Missing rows are zero, so that mostly one look at the last one saves the counting.
+    if not header.interlaced:
+        last_row = image.crop((0, image.height - 1, image.width, image.height))
+        if any(last_row.tobytes()):
+            return True
+    return mending.holds_all_pixels(header, chunks)
+
+
+def _last_luminance(image: Image) -> int:
+    right, bottom = image.size
+    return image.crop((right - 1, bottom - 1, right, bottom)).convert("L").tobytes()[0]
 
 
 def _brightness(image: Image) -> np.ndarray:

@@ -35,7 +35,7 @@ def formatter() -> logging.Formatter:
 
 
 # These write addresses as they were sent, or say again what the request's line says.
-_QUIET = {"werkzeug": "WARNING", "flask_wtf": "WARNING", "absl": "ERROR"}
+_QUIET = {"werkzeug": "WARNING", "flask_wtf": "WARNING", "absl": "ERROR", "pydicom": "CRITICAL"}
 
 
 def configure(level: str = "info") -> None:
