@@ -7,6 +7,7 @@ from pathlib import Path
 
 from utils.command_line import DONE, Parser, run, whole_number
 from utils.datasets import READERS
+from utils.pipeline import DEFAULT_CACHE
 
 
 def main() -> int:
@@ -71,7 +72,7 @@ def parser() -> Parser:
     add("--resamples", type=whole_number(0), default=2000, help="bootstrap draws; 0: no intervals")
     add("--seed", type=whole_number(0), default=0, help="of the bootstrap draws")
     add("--batch_size", type=whole_number(1), default=32, help="images a forward pass")
-    add("--cache", type=Path, default=Path("data/.cache"), help="where prepared images are kept")
+    add("--cache", type=Path, default=DEFAULT_CACHE, help="where prepared images are kept")
     add("--quiet", action="store_true", help="no progress bars")
     return make
 

@@ -11,13 +11,12 @@ import numpy as np
 
 from utils.datasets import read_dataset
 from utils.datasets.sample import PARTS, Dataset
-from utils.datasets.split import split_dataset
+from utils.datasets.split import FRACTIONS, split_dataset
 from utils.errors import DatasetError
 from utils.pipeline import Prepared, prepare
 
 # "mixed" is no body part but several in one picture; such images teach the region head nothing.
 MIXED = "mixed"
-FRACTIONS = (0.70, 0.15, 0.15)
 
 
 @dataclass(frozen=True, eq=False)

@@ -225,7 +225,8 @@ def _draw(
             drawn["radiograph"] = overlay.jpeg(grey)
         if pictures and with_overlay:
             rows, columns = grey.shape
-            level = overlay.levels(activation, rows, columns, bundle.scale_top)
+            if level.shape != grey.shape:
+                level = overlay.levels(activation, rows, columns, bundle.scale_top)
             drawn["overlay"] = overlay.jpeg(overlay.blend(grey, level))
     return drawn
 

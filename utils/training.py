@@ -16,8 +16,9 @@ import numpy as np
 
 from utils.bundle import Bundle, Seen, save_bundle
 from utils.calibration import choose_operating_point, fit_calibration
-from utils.corpus import FRACTIONS, Corpus
+from utils.corpus import Corpus
 from utils.datasets.duplicates import fingerprints
+from utils.datasets.split import FRACTIONS
 from utils.golden import golden_input
 from utils.gradcam import Outputs, explain
 from utils.metrics import summarise

@@ -39,10 +39,6 @@ class Split:
     groups: tuple[str, ...]
     report: dict[str, object]
 
-    def indices(self, part: str) -> np.ndarray:
-        """Return the positions of the samples of one part."""
-        return np.array([i for i, own in enumerate(self.parts) if own == part], np.int64)
-
 
 def split_dataset(
     dataset: Dataset,
