@@ -52,7 +52,8 @@ class Settings(BaseSettings):
     )
     threads: int = _setting(
         0,
-        "threads that compute one forward pass; 0 is a worker's share of the cores",
+        "threads that compute one forward pass; 0 is a worker's share of the cores, all of them for a "
+        "radiograph that is alone in its worker",
         "a whole number, 0 to 256",
         ge=0,
         le=256,

@@ -13,15 +13,17 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+import psutil
 
 from config import read_settings
 from utils.command_line import DONE, Parser, run
-from utils.engine import Engine, load_engine
+from utils.engine import load_engine
 
 
 def main() -> int:
@@ -30,6 +32,7 @@ def main() -> int:
     add = make.add_argument
     add("--model", type=Path, default=Path("models/best_model.h5"), help="the bundle")
     add("--threads", type=int, help="of the engine; without it as many as cores")
+    add("--lone_threads", type=int, help="of a pass that is alone; each call is said to be then")
     add("--streams", type=int, help="of the engine; without it one")
     add("--callers", type=int, default=1, help="threads that call it at the same time")
     add("--batch", type=int, default=1, help="images a call")
@@ -43,16 +46,19 @@ def main() -> int:
         cache=settings.engine_cache,
         precision=settings.precision,
         threads=flags.threads,
+        lone_threads=flags.lone_threads,
         streams=flags.streams,
     )
     size = engine.bundle.preprocess.image_size
     images = np.random.default_rng(0).integers(0, 256, (flags.batch, size, size), np.uint8)
+    alone = flags.lone_threads is not None
     for _ in range(3):
         engine.run(images)
+        engine.run(images, alone=alone)
     if flags.start is not None:
         time.sleep(max(0.0, flags.start - time.monotonic()))
     began, ended = [], []
-    for calls in _call(engine, images, flags.callers, flags.seconds):
+    for calls in _call(lambda: engine.run(images, alone=alone), flags.callers, flags.seconds):
         began += [start for start, _ in calls]
         ended += [end for _, end in calls]
     # Until the last call has ended: none is counted whose time is not.
@@ -63,13 +69,14 @@ def main() -> int:
         "engine": settings.engine,
         "precision": settings.precision,
         "image_size": size,
+        "resident_mib": round(psutil.Process().memory_info().rss / 2**20, 1),
     }
     print(json.dumps(answer))
     return DONE
 
 
 def _call(
-    engine: Engine, images: np.ndarray, callers: int, seconds: float
+    call: Callable[[], object], callers: int, seconds: float
 ) -> list[list[tuple[float, float]]]:
     """Return when each call of each caller began and ended."""
     until = time.monotonic() + seconds
@@ -78,7 +85,7 @@ def _call(
     def work(mine: list[tuple[float, float]]) -> None:
         while not mine or mine[-1][1] < until:
             began = time.monotonic()
-            engine.run(images)
+            call()
             mine.append((began, time.monotonic()))
 
     threads = [threading.Thread(target=work, args=(mine,)) for mine in calls]

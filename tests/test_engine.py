@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from tests.bundles import altered_sidecar, tiny_bundle
 from tests.conftest import missing
 from tests.pictures import draw_radiograph
 from utils.bundle import read_bundle
-from utils.engine import ENGINES, Engine, load_engine
+from utils.cores import usable_cores
+from utils.engine import ENGINES, Engine, _checked, load_engine
 from utils.errors import BundleError, SetupError, UnknownName
 from utils.export import GRAPH, WEIGHTS, export
 from utils.formats import decode
@@ -113,15 +115,86 @@ def test_images_that_lie_apart_in_memory_are_answered_alike(openvino):
 
 @pytest.mark.parametrize("streams", [1, 2])
 def test_many_threads_get_their_own_answers_at_once(model, cache, streams):
-    engine = load_engine(model, cache=cache, threads=2, streams=streams)
+    engine = load_engine(model, cache=cache, threads=2, lone_threads=3, streams=streams)
     fitted = drawn(24)
     expected = engine.run(fitted).logit
+    assert np.diff(np.sort(expected)).min() > 4e-6, "each radiograph has an answer of its own"
+
+    def answer(row: int, count: int) -> np.ndarray:
+        # Wrong about being alone, as a caller may be for a moment.
+        return engine.run(fitted[row : row + count], alone=row % 2 == 1).logit
+
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda row: engine.run(fitted[row : row + 1]).logit[0], range(24)))
-        batches = list(pool.map(lambda row: engine.run(fitted[row : row + 3]).logit, range(21)))
-    np.testing.assert_array_equal(found, expected)
+        found = list(pool.map(lambda row: answer(row, 1)[0], range(24)))
+        batches = list(pool.map(lambda row: answer(row, 3), range(21)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
     for row, batch in enumerate(batches):
-        np.testing.assert_array_equal(batch, expected[row : row + 3])
+        np.testing.assert_allclose(batch, expected[row : row + 3], rtol=0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def shared(model, cache) -> OpenVINOEngine:
+    """An engine of one thread, of two for what is alone."""
+    engine = load_engine(model, cache=cache, threads=1, lone_threads=2)
+    assert isinstance(engine, OpenVINOEngine)
+    return engine
+
+
+def alike(found: Outputs, expected: Outputs) -> None:
+    for name in ("logit", "map", "embedding", "region"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=0, atol=1e-5)
+
+
+def test_a_pass_that_is_alone_gives_the_same_answer(shared):
+    fitted = drawn(6)
+    alike(shared.run(fitted, alone=True), shared.run(fitted))
+
+
+def test_a_pass_that_is_alone_is_computed_by_other_threads_than_the_rest(shared):
+    """Whoever takes all requests of one form lets nobody wait who wants the other."""
+    fitted = drawn(1)
+    assert (shared.threads, shared.lone_threads) == (1, 2)
+    for form, other in ((shared._shared, True), (shared._lone, False)):
+        taken = [form._idle.get() for _ in range(2)]
+        assert form._idle.empty()
+        with ThreadPoolExecutor(1) as pool:
+            shared.run(fitted, alone=other)
+            waits = pool.submit(shared.run, fitted, alone=not other)
+            with pytest.raises(TimeoutError):
+                waits.result(0.3)
+            for request in taken:
+                form._idle.put(request)
+            waits.result(30)
+
+
+@pytest.mark.parametrize(("threads", "lone"), [(None, None), (2, None), (2, 1), (2, 2)])
+def test_the_network_is_compiled_once_where_one_form_does(model, cache, threads, lone):
+    engine = load_engine(model, cache=cache, threads=threads, lone_threads=lone)
+    assert isinstance(engine, OpenVINOEngine)
+    assert engine._lone is engine._shared
+    assert engine.threads == engine.lone_threads == (threads or usable_cores())
+
+
+class WrongAlone:
+    """An engine that answers as another does, but not what is alone."""
+
+    lone_threads = 2
+
+    def __init__(self, engine: Engine, by: float) -> None:
+        self.engine, self.by = engine, by
+        self.bundle, self.kind, self.precision = engine.bundle, engine.kind, engine.precision
+        self.threads = engine.threads
+
+    def run(self, fitted: np.ndarray, *, alone: bool = False) -> Outputs:
+        found = self.engine.run(fitted)
+        return replace(found, logit=found.logit + self.by) if alone else found
+
+
+def test_both_forms_must_reproduce_the_golden_example(shared):
+    assert shared.threads != shared.lone_threads
+    _checked(WrongAlone(shared, 0.0))
+    with pytest.raises(BundleError, match="golden"):
+        _checked(WrongAlone(shared, 1.0))
 
 
 def test_an_answer_is_kept_when_others_follow(openvino):
@@ -133,13 +206,14 @@ def test_an_answer_is_kept_when_others_follow(openvino):
     np.testing.assert_array_equal(first.map, copy)
 
 
-def test_a_wrong_shape_is_refused_and_harms_no_later_run(openvino):
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_wrong_shape_is_refused_and_harms_no_later_run(shared, alone):
     fitted = drawn(1)
-    expected = openvino.run(fitted)
+    expected = shared.run(fitted, alone=alone)
     for _ in range(5):
         with pytest.raises(RuntimeError):
-            openvino.run(np.zeros((3, 32, 32), np.uint8))
-    equal(openvino.run(fitted), expected)
+            shared.run(np.zeros((3, 32, 32), np.uint8), alone=alone)
+    equal(shared.run(fitted, alone=alone), expected)
 
 
 def test_bfloat16_answers_nearly_the_same(model, cache, openvino):
@@ -299,10 +373,9 @@ def test_both_engines_agree_with_the_shipped_model_on_real_radiographs(shared_da
         missing(f"there is no model at {model}")
     bundle = read_bundle(model)
     fitted = real_radiographs(shared_data, bundle.preprocess.image_size)
-    graph = load_graph(bundle, tmp_path)
-    agree(
-        OpenVINOEngine(bundle, graph).run(fitted),
-        TensorFlowEngine(bundle).run(fitted),
-        probability=1e-3,
-        correlation=0.999,
-    )
+    engine = OpenVINOEngine(bundle, load_graph(bundle, tmp_path), threads=1, lone_threads=2)
+    found, alone = engine.run(fitted), engine.run(fitted, alone=True)
+    expected = TensorFlowEngine(bundle).run(fitted)
+    for ours in (found, alone):
+        agree(ours, expected, probability=1e-3, correlation=0.999)
+    agree(alone, found, probability=1e-5, correlation=0.999999)

@@ -76,7 +76,8 @@ def test_there_are_two_workers_and_each_takes_its_share_of_the_cores(two):
     share = share_of(usable_cores(), 2)
     ready = [line for line in lines(two) if str(line["event"]).startswith("the model is ready")]
     assert [line["event"] for line in ready] == [
-        f"the model is ready: {share.threads} threads, {share.concurrency} radiographs at a time"
+        f"the model is ready: {share.threads} threads, {share.lone_threads} for a lone radiograph, "
+        f"{share.concurrency} radiographs at a time"
     ] * 2
 
 

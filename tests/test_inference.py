@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.bundles import tiny_bundle
+from tests.engines import Noting
 from tests.pictures import draw_radiograph, encode
 from utils.errors import NotARadiograph, UnreadableImage
 from utils.formats.radiograph import Limits
@@ -137,6 +138,25 @@ def test_the_region_is_the_likeliest_of_its_head(reader: Reader, png: bytes) -> 
 
 def test_a_bundle_without_region_head_gives_none(tmp_path: Path, png: bytes) -> None:
     assert load_reader(tiny_bundle(tmp_path, regions=())).read(png).region is None
+
+
+def test_whether_a_reading_is_alone_is_asked_when_its_forward_pass_begins(
+    reader: Reader, png: bytes
+) -> None:
+    engine = Noting(reader.engine)
+    noting, asked = Reader(engine), []
+
+    def alone() -> bool:
+        asked.append(len(engine.alone))
+        return len(asked) == 1
+
+    for given in (alone, alone, None):
+        assert noting.read(png, alone=given).logit == pytest.approx(reader.read(png).logit)
+    assert engine.alone == [True, False, False]
+    assert asked == [0, 1], "once a reading, before its pass"
+    with pytest.raises(UnreadableImage):
+        noting.read(png[: len(png) // 2], alone=alone)
+    assert asked == [0, 1], "a file that cannot be decoded has no pass"
 
 
 def test_what_is_no_radiograph_gets_no_answer(reader: Reader, png: bytes) -> None:

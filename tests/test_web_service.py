@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.bundles import altered_sidecar
+from tests.engines import Noting
 from tests.serving import PAGE, model, radiograph, send, settings
+from utils.cores import usable_cores
 from utils.errors import SetupError
 from utils.web import create_app
 from utils.web.service import ModelLoading, ReaderService
@@ -202,6 +204,37 @@ def test_the_answer_says_how_long_it_waited_for_its_turn(tmp_path):
     waited = send(app.test_client(), radiograph()).json["timing_ms"]
     busy.join()
     assert quick["queue"] < 100 < waited["queue"] < 1000
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_a_lone_radiograph_gets_all_cores_unless_the_operator_chose(tmp_path, threads):
+    asked = service(copy_bundle(tmp_path), threads=threads)
+    cores = usable_cores()
+    asked.divide(workers=cores)
+    engine = asked.reader().engine
+    assert (engine.threads, engine.lone_threads) == (1, 1 if threads else cores)
+
+
+def test_a_request_is_computed_alone_only_while_no_other_is_read(tmp_path):
+    app = create_app(settings(tmp_path, model=copy_bundle(tmp_path), concurrency=2))
+    asked = app.extensions["reader_service"]
+    engine = asked.reader().engine = Noting(asked.reader().engine)
+    begun, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        done.wait(30)
+
+    for busy in (False, True, False):
+        other = threading.Thread(target=asked.turns.take, args=(hold,))
+        if busy:
+            other.start()
+            assert begun.wait(10)
+        assert send(app.test_client(), radiograph()).status_code == 200
+        if busy:
+            done.set()
+            other.join()
+    assert engine.alone == [True, False, True]
 
 
 def test_what_is_wrong_with_a_request_is_said_before_the_model_is_needed(tmp_path):

@@ -127,6 +127,57 @@ def test_who_gets_no_turn_in_time_is_refused_and_never_read():
     assert gauge(asked, "fracture_queue_waiting") == 0
 
 
+def test_a_turn_knows_whether_it_is_alone():
+    asked = turns(readers=2)
+    assert asked.take(asked.alone)[0]
+    with asked.place(), asked.place():
+        assert asked.take(asked.alone)[0], "uploads that arrive need no core"
+    inside, both = threading.Barrier(2, timeout=10), []
+
+    def read() -> bool:
+        inside.wait()
+        found = asked.alone()
+        inside.wait()  # Both have looked before either ends.
+        return found
+
+    threads = [threading.Thread(target=lambda: both.append(asked.take(read)[0])) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert both == [False, False]
+    assert asked.take(asked.alone)[0]
+
+
+def test_who_is_read_while_another_waits_is_not_alone():
+    asked = turns()
+    begun, looked = threading.Event(), threading.Event()
+    found: list[bool] = []
+
+    def read() -> None:
+        begun.set()
+        until(lambda: gauge(asked, "fracture_queue_waiting") == 1)
+        found.append(asked.alone())
+        looked.set()
+
+    first = threading.Thread(target=asked.take, args=(read,))
+    first.start()
+    assert begun.wait(10)
+    assert asked.take(looked.is_set)[0]
+    first.join()
+    assert found == [False]
+
+
+def test_who_was_refused_or_failed_counts_no_longer():
+    asked = turns(seconds=0.1)
+    with Busy(asked), pytest.raises(Overloaded):
+        asked.take(lambda: None)
+    with pytest.raises(ZeroDivisionError):
+        asked.take(lambda: 1 / 0)
+    assert asked._turns == 0
+    assert asked.take(asked.alone)[0]
+
+
 def test_a_reading_that_has_begun_is_not_bounded_by_the_wait():
     assert turns(seconds=0.1).take(lambda: time.sleep(0.3) or "done")[0] == "done"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +117,13 @@ class Reader:
         return self.engine.bundle
 
     def read(
-        self, content: bytes, *, overlay: bool = True, pictures: bool = True, page: bool = False
+        self,
+        content: bytes,
+        *,
+        overlay: bool = True,
+        pictures: bool = True,
+        page: bool = False,
+        alone: Callable[[], bool] | None = None,
     ) -> Reading:
         """Read one file.
 
@@ -126,6 +132,8 @@ class Reader:
             overlay: also blend the map over the radiograph.
             pictures: draw the map at all; without it there is no overlay either.
             page: also give the radiograph itself, for a page to show.
+            alone: says, when the forward pass begins, whether nothing else is under way in this process;
+                None where that is not known.
 
         Raises:
             InputError: the file is no radiograph that can be read (see ``formats.decode``).
@@ -136,7 +144,7 @@ class Reader:
         with _timed(timing, "fit"):
             fitted = fit(radiograph.pixels, self.bundle.preprocess.image_size)
         with _timed(timing, "model"):
-            outputs = self.engine.run(fitted[None])
+            outputs = self.engine.run(fitted[None], alone=alone is not None and alone())
         return self.answer(
             radiograph, outputs, 0, timing, overlay=overlay, pictures=pictures, page=page
         )

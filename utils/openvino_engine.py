@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,47 +24,24 @@ PRECISIONS: Registry[str] = Registry("precision", {"float32": "f32", "bfloat16":
 ROOM = {"float32": 1.0, "bfloat16": 10.0}
 
 
-class OpenVINOEngine:
-    """Runs the explained network with OpenVINO. Safe to share between threads.
-
-    The graph takes one radiograph; several are several requests. Requests of all threads draw from one
-    pool and are computed side by side, as many at a time as there are streams.
+class Form:
+    """The network compiled for some threads, and the requests that draw on them. Safe to share.
 
     Args:
-        bundle: a checked bundle.
-        graph: the bundle's, as ``graph_cache.load_graph`` gives it.
-        threads: that compute in this process; None for one a core.
-        streams: requests computed at the same time, each by ``threads / streams`` threads.
-        precision: name in PRECISIONS.
-
-    Raises:
-        EngineUnavailable: OpenVINO does not run here.
+        compiled: OpenVINO's.
+        streams: requests that it computes at the same time.
+        names: of the outputs.
     """
 
-    kind = "openvino"
-
-    def __init__(
-        self,
-        bundle: Bundle,
-        graph: Graph,
-        *,
-        threads: int | None = None,
-        streams: int | None = None,
-        precision: str = "float32",
-    ) -> None:
-        self.bundle = bundle
-        self.precision = precision
-        self.threads = threads or usable_cores()
-        self.streams = min(streams or 1, self.threads)
-        compiled = self._compile(graph)
-        self._names = [LOGIT, MAP, EMBEDDING, *([REGION] if bundle.regions else [])]
+    def __init__(self, compiled: Any, streams: int, names: Sequence[str]) -> None:
+        self._names = names
         # One more than is computed at a time, so that the next one is ready when a stream comes free.
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(self.streams + 1):
+        for _ in range(streams + 1):
             self._idle.put(compiled.create_infer_request())
 
     def run(self, fitted: np.ndarray) -> Outputs:
-        """Answer for uint8 (n, size, size) as ``preprocess.fit`` gives them."""
+        """Answer for uint8 (n, size, size)."""
         fitted = np.ascontiguousarray(fitted)
         rows: dict[str, list[np.ndarray]] = {name: [] for name in self._names}
         running: deque[Any] = deque()
@@ -90,22 +68,79 @@ class OpenVINOEngine:
             found.append(request.get_tensor(name).data.copy())
         self._idle.put(running.popleft())
 
-    def _compile(self, graph: Graph) -> Any:
+
+class OpenVINOEngine:
+    """Runs the explained network with OpenVINO. Safe to share between threads.
+
+    The graph takes one radiograph; several are several requests. Requests of all threads draw from one
+    pool and are computed side by side, as many at a time as there are streams.
+
+    Args:
+        bundle: a checked bundle.
+        graph: the bundle's, as ``graph_cache.load_graph`` gives it.
+        threads: that compute in this process; None for one a core.
+        lone_threads: that compute a request which is alone; None for ``threads``. Where they are more,
+            the network is compiled a second time, for them: the number is fixed when that is done.
+        streams: requests computed at the same time, each by ``threads / streams`` threads.
+        precision: name in PRECISIONS.
+
+    Raises:
+        EngineUnavailable: OpenVINO does not run here.
+    """
+
+    kind = "openvino"
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        graph: Graph,
+        *,
+        threads: int | None = None,
+        lone_threads: int | None = None,
+        streams: int | None = None,
+        precision: str = "float32",
+    ) -> None:
+        self.bundle = bundle
+        self.precision = precision
+        self.threads = threads or usable_cores()
+        self.lone_threads = max(lone_threads or 0, self.threads)
+        self.streams = min(streams or 1, self.threads)
+        names = [LOGIT, MAP, EMBEDDING, *([REGION] if bundle.regions else [])]
+        wanted = [(self.threads, self.streams)]
+        if self.lone_threads > self.threads:
+            wanted.append((self.lone_threads, 1))
+        forms = [
+            Form(compiled, streams, names)
+            for compiled, (_, streams) in zip(self._compile(graph, wanted), wanted, strict=True)
+        ]
+        self._shared, self._lone = forms[0], forms[-1]
+
+    def run(self, fitted: np.ndarray, *, alone: bool = False) -> Outputs:
+        """Answer for uint8 (n, size, size) as ``preprocess.fit`` gives them; see ``engine.Engine``."""
+        return (self._lone if alone else self._shared).run(fitted)
+
+    def _compile(self, graph: Graph, wanted: Sequence[tuple[int, int]]) -> list[Any]:
+        """Compile the graph for each number of threads and streams; the weights are held once."""
         openvino = import_openvino()
         size = self.bundle.preprocess.image_size
-        options = {
-            "INFERENCE_PRECISION_HINT": PRECISIONS[self.precision],
-            "INFERENCE_NUM_THREADS": self.threads,
-            "NUM_STREAMS": self.streams,
-            # Pinned threads of several workers would all sit on the first cores.
-            "ENABLE_CPU_PINNING": False,
-        }
         try:
             core = openvino.Core()
             # A copy that OpenVINO owns: the compiled graph goes on reading it.
             model = core.read_model(graph.xml, openvino.Tensor(graph.weights, shared_memory=False))
             model.reshape({INPUT: [1, size, size]})
-            return core.compile_model(model, "CPU", options)
+            return [
+                core.compile_model(model, "CPU", self._options(threads, streams))
+                for threads, streams in wanted
+            ]
         except RuntimeError as fault:
             reason = " ".join(str(fault).split())
             raise EngineUnavailable(f"OpenVINO cannot compile the network: {reason}") from fault
+
+    def _options(self, threads: int, streams: int) -> dict[str, Any]:
+        return {
+            "INFERENCE_PRECISION_HINT": PRECISIONS[self.precision],
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": streams,
+            # Pinned threads of several workers would all sit on the first cores.
+            "ENABLE_CPU_PINNING": False,
+        }

@@ -69,6 +69,8 @@ def undo_letterbox(signed: np.ndarray, height: int, width: int, shift: float = 0
 
 def _move(square: np.ndarray, pixels: int) -> np.ndarray:
     """Move a picture right and down (left and up if negative), repeating its first row and column."""
+    if not pixels:
+        return square
     forth, back = max(pixels, 0), max(-pixels, 0)
     side = square.shape[0]
     wider = cv2.copyMakeBorder(square, forth, back, forth, back, cv2.BORDER_REPLICATE)

@@ -35,6 +35,7 @@ class TensorFlowEngine:
         if threads:
             _limit(tf, threads)
         self.bundle = bundle
+        self.threads = self.lone_threads = threads
         size = bundle.preprocess.image_size
         explained = explain(load_network(bundle))
         self._graph = tf.function(
@@ -42,8 +43,11 @@ class TensorFlowEngine:
             input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32)],
         )
 
-    def run(self, fitted: np.ndarray) -> Outputs:
-        """Answer for uint8 (n, size, size) as ``preprocess.fit`` gives them."""
+    def run(self, fitted: np.ndarray, *, alone: bool = False) -> Outputs:
+        """Answer for uint8 (n, size, size) as ``preprocess.fit`` gives them.
+
+        TensorFlow's threads are the process's, so that one which is alone is computed as any other.
+        """
         return Outputs.of(self._graph(scale(fitted, self.bundle.preprocess.scaling)))
 
 

@@ -75,7 +75,9 @@ def predict() -> Response:
         reader = asked.reader()
         # A large upload stays on disk until its turn: many that wait would fill the memory.
         reading, waited = asked.turns.take(
-            lambda: reader.read(file.stream.read(), overlay=overlay, page=page)
+            lambda: reader.read(
+                file.stream.read(), overlay=overlay, page=page, alone=asked.turns.alone
+            )
         )
     before = {"receive": (received - g.began) * 1000, "queue": waited}
     g.timing_ms = {name: round(spent, 2) for name, spent in before.items()} | reading.timing_ms

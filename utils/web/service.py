@@ -105,6 +105,7 @@ class ReaderService:
                 engine=self._settings.engine,
                 cache=self._settings.engine_cache,
                 threads=self.share.threads,
+                lone_threads=self.share.lone_threads,
                 precision=self._settings.precision,
             )
             self._metrics.loaded(
@@ -112,8 +113,9 @@ class ReaderService:
             )
             self._reader = reader
             logger.info(
-                "the model is ready: %d threads, %d radiographs at a time",
+                "the model is ready: %d threads, %d for a lone radiograph, %d radiographs at a time",
                 self.share.threads,
+                self.share.lone_threads,
                 self.share.concurrency,
             )
         except FractureError as fault:

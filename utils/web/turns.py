@@ -35,6 +35,7 @@ class Turns:
         self._seconds = seconds
         self._metrics = metrics
         self._taken = 0
+        self._turns = 0
         self._lock = threading.Lock()
         # Its threads start with the first readings, so never before a fork.
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="reader")
@@ -62,6 +63,13 @@ class Turns:
             with self._lock:
                 self._taken -= 1
 
+    def alone(self) -> bool:
+        """Whether at most one radiograph waits or is read at this moment; for the one that asks, itself.
+
+        An upload that still arrives does not count: it may take a minute, and needs no core for that.
+        """
+        return self._turns <= 1
+
     def take(self, read: Callable[[], T]) -> tuple[T, float]:
         """Wait for a turn, use it, and return what was read and the milliseconds waited.
 
@@ -81,14 +89,26 @@ class Turns:
                 return context.run(read), waited * 1000.0
 
         self._metrics.waiting.inc()
-        turn: Future[tuple[T, float]] = self._pool.submit(work)
+        with self._taking():
+            turn: Future[tuple[T, float]] = self._pool.submit(work)
+            try:
+                return turn.result(self._seconds)
+            except TimeoutError:
+                # A turn that has begun is no longer cancelled: it is waited for, and its own faults are
+                # raised.
+                if not turn.cancel():
+                    return turn.result()
+                self._metrics.waiting.dec()
+                raise Overloaded(
+                    f"no turn came within {self._seconds:g} s; send it again in a few seconds"
+                ) from None
+
+    @contextmanager
+    def _taking(self) -> Iterator[None]:
+        with self._lock:
+            self._turns += 1
         try:
-            return turn.result(self._seconds)
-        except TimeoutError:
-            # A turn that has begun is no longer cancelled: it is waited for, and its own faults are raised.
-            if not turn.cancel():
-                return turn.result()
-            self._metrics.waiting.dec()
-            raise Overloaded(
-                f"no turn came within {self._seconds:g} s; send it again in a few seconds"
-            ) from None
+            yield
+        finally:
+            with self._lock:
+                self._turns -= 1
