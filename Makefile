@@ -58,8 +58,8 @@ lock: $(UV) ## pin requirements*.txt for every platform (ARGS=--upgrade takes ne
 train: .venv/.runtime ## train a model on data/ (ARGS="--data ROOT --model mobilenetv2 ..." changes that)
 	$(VENV_PYTHON) train.py $(ARGS)
 
-evaluate: .venv/.runtime ## evaluate models/best_model.h5 on the test part of data/ (ARGS= as evaluate.py)
-	$(VENV_PYTHON) evaluate.py $(ARGS)
+evaluate: .venv/.runtime ## evaluate models/best_model.h5 on the test part of data/, and write its model card
+	$(VENV_PYTHON) evaluate.py --card reports/model_card.md $(ARGS)
 
 predict: .venv/.runtime ## score radiographs: make predict ARGS="FILE_OR_FOLDER ..."
 	$(VENV_PYTHON) predict.py $(ARGS)

@@ -105,6 +105,14 @@ class Settings(BaseSettings):
         ge=0.1,
         le=300,
     )
+    prevalence: float | None = _setting(
+        None,
+        "share of the radiographs sent here that show a fracture; with it, each answer says how often such "
+        "an answer is right",
+        "a number above 0 and below 1",
+        gt=0,
+        lt=1,
+    )
     upload_folder: Path = _setting(
         Path("uploads"),
         "where a large upload is spooled while it arrives, in files without a name",

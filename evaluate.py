@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
 from utils.command_line import DONE, Parser, run, whole_number
 from utils.datasets import READERS
+from utils.errors import InputError
 from utils.pipeline import DEFAULT_CACHE
+from utils.predictive_values import PREVALENCES
 
 
 def main() -> int:
     """Parse the flags, evaluate, write the report, and print the figures as one line of JSON."""
     flags = parser().parse_args()
+    local = flags.recalibrate or flags.local_threshold is not None
+    if flags.save and not local:
+        raise InputError("--save writes what --recalibrate or --local_threshold fits; give one")
 
     from config import read_settings
     from utils.bundle import read_bundle
     from utils.datasets import read_dataset
     from utils.engine import load_engine
     from utils.evaluation import evaluate
+    from utils.local_decision import check_target, decide_locally, save_decision
     from utils.pipeline import prepare
-    from utils.report import make_folder, write_report
+    from utils.report import make_folder, write_card, write_report
 
     # What can be at fault is looked at before anything slow begins.
     settings = read_settings()
     size = read_bundle(flags.model).preprocess.image_size
     dataset = read_dataset(flags.data, flags.dataset, flags.region)
+    if flags.save:
+        check_target(flags.save, flags.model)
+    for file in filter(None, (flags.save, flags.card)):
+        make_folder(file.parent)
     make_folder(flags.output)
     prepared = prepare(dataset.samples, size, flags.cache, progress=not flags.quiet)
     evaluation = evaluate(
@@ -35,12 +46,28 @@ def main() -> int:
         part=flags.part,
         resamples=flags.resamples,
         seed=flags.seed,
+        prevalences=flags.prevalence,
         batch_size=flags.batch_size,
         progress=not flags.quiet,
     )
+    outcome = {}
+    if local:
+        decision = decide_locally(
+            evaluation,
+            recalibrate=flags.recalibrate,
+            sensitivity=flags.local_threshold,
+            seed=flags.seed,
+        )
+        evaluation = decision.evaluation
+        outcome["local_decision"] = evaluation.report["local_decision"]
+        if flags.save:
+            save_decision(decision, prepared, flags.save)
+            outcome["saved"] = str(flags.save)
     files = write_report(evaluation, flags.output, samples=not flags.no_samples)
+    if flags.card:
+        outcome["card"] = str(write_card(evaluation, flags.card))
     report = evaluation.report
-    outcome = {
+    outcome |= {
         "output": str(flags.output),
         "files": [file.name for file in files],
         "model": report["model"]["sha256"],
@@ -68,13 +95,46 @@ def parser() -> Parser:
         "else the one the source names; all: every image that the model has not seen",
     )
     add("--output", type=Path, default=Path("reports"), help="folder to write the report into")
+    add("--card", type=Path, help="also write the model card into this file")
     add("--no_samples", action="store_true", help="leave pictures of patients out of the report")
+    add(
+        "--prevalence",
+        nargs="+",
+        type=_share,
+        default=PREVALENCES,
+        metavar="SHARE",
+        help="shares of fractures for which it is tabled how often an answer is right",
+    )
     add("--resamples", type=whole_number(0), default=2000, help="bootstrap draws; 0: no intervals")
-    add("--seed", type=whole_number(0), default=0, help="of the bootstrap draws")
+    add("--seed", type=whole_number(0), default=0, help="of the draws, and of the part that fits")
     add("--batch_size", type=whole_number(1), default=32, help="images a forward pass")
     add("--cache", type=Path, default=DEFAULT_CACHE, help="where prepared images are kept")
     add("--quiet", action="store_true", help="no progress bars")
+
+    local = make.add_argument_group(
+        "a decision of these data's own",
+        "fitted on one half of their groups, reported on the other; the model stays as it is",
+    )
+    local.add_argument("--recalibrate", action="store_true", help="fit slope and intercept anew")
+    local.add_argument(
+        "--local_threshold",
+        type=_share,
+        metavar="SENSITIVITY",
+        help="choose the threshold anew, for this sensitivity",
+    )
+    local.add_argument("--save", type=Path, help="write the outcome as a bundle (.h5) of its own")
     return make
+
+
+def _share(text: str) -> float:
+    """Read a number between 0 and 1."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = float("nan")
+    if not 0.0 < share < 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
+    return share
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PICTURES = ("heatmap", "overlay")
 COLUMNS = (
     *("path", "prediction", "confidence", "probability", "threshold", "certainty"),
+    *("predictive_value", "predictive_value_low", "predictive_value_high", "prevalence"),
     *("region", "region_probability", "peak_x", "peak_y", "width", "height", "format", "warnings"),
     *("overlay_file", "error_code", "error_message"),
     *("label_meaning", "architecture", "sha256", "disclaimer"),
@@ -51,6 +52,7 @@ def main() -> int:
     reader = load_reader(
         flags.model,
         limits=settings.limits,
+        prevalence=settings.prevalence,
         engine=settings.engine,
         cache=settings.engine_cache,
         precision=settings.precision,
@@ -124,6 +126,9 @@ def _csv_writer(stream: TextIO) -> Any:
         region, error = fields.get("region") or {}, fields.get("error") or {}
         peak = fields.get("peak") or (None, None)
         row = {name: fields[name] for name in COLUMNS if name in fields}
+        worth = fields.get("predictive_value") or {}
+        row |= {"predictive_value": worth.get("value"), "prevalence": worth.get("prevalence")}
+        row |= {f"predictive_value_{end}": worth.get(end) for end in ("low", "high")}
         row |= {name: fields.get("image", {}).get(name) for name in ("width", "height", "format")}
         row |= {name: fields.get("model", {}).get(name) for name in ("architecture", "sha256")}
         row |= {"region": region.get("label"), "region_probability": region.get("probability")}

@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
+from tests.bundles import altered_sidecar, tiny_bundle
 from tests.conftest import missing
 from tests.dicom_uploads import dicom
 from tests.pictures import draw_radiograph, encode
@@ -175,6 +176,25 @@ def test_every_verdict_has_no_finding(themed_page, site, files, kind, monkeypatc
     read(page, site, files / "hand.png")
     assert page.is_visible(f".verdict.{kind}")
     assert findings(page) == []
+
+
+def test_a_page_with_every_sentence_about_the_models_worth_has_no_finding(
+    themed_page, tmp_path, files
+):
+    page = themed_page
+    tested = tiny_bundle(tmp_path)
+    with altered_sidecar(tested) as sidecar:
+        sidecar["metrics"]["test"] = {
+            "sensitivity": {"value": 0.9, "low": 0.85, "high": 0.95},
+            "specificity": {"value": 0.8, "low": 0.75, "high": 0.85},
+            "localisation": {"n": 90, "pointing_game": {"value": 0.78, "low": None, "high": None}},
+        }
+    app = create_app(settings(tmp_path, model=tested, prevalence=0.1))
+    for site in _serve(app):
+        read(page, site, files / "hand.png")
+        assert "10 % of the radiographs show a fracture" in page.inner_text(".worth")
+        assert "inside it in 78 of 100." in page.inner_text(".facts")
+        assert findings(page) == []
 
 
 def change_reading(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:

@@ -191,3 +191,15 @@ def test_a_sensitivity_that_no_threshold_has_is_refused(sensitivity):
 def test_logits_given_as_probabilities_are_refused():
     with pytest.raises(InputError, match="calibrate the logits first"):
         choose_operating_point([-1.0, 2.0], [0, 1])
+
+
+@pytest.mark.parametrize("value", [-3.0, 0.0, 2.5])
+def test_the_logit_of_a_probability_is_the_way_back(value):
+    line = Calibration(slope=1.7, intercept=-0.4)
+    assert line.logit(line.probability(value)) == pytest.approx(value)
+
+
+def test_the_logits_of_certainty_are_infinite():
+    line = Calibration(slope=1.7, intercept=-0.4)
+    assert (line.logit(0.0), line.logit(1.0)) == (-np.inf, np.inf)
+    assert Calibration(slope=2.0).probability(line.logit(1.0)) == 1.0

@@ -73,6 +73,8 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch):
         ("FRACTURE_ENGINE", "abacus", "tensorflow"),
         ("FRACTURE_PRECISION", "int3", "float32 or bfloat16"),
         ("FRACTURE_QUEUE", "-1", "0 to 1000"),
+        ("FRACTURE_PREVALENCE", "0", "above 0 and below 1"),
+        ("FRACTURE_PREVALENCE", "10 %", "above 0 and below 1"),
         ("FRACTURE_LOG_LEVEL", "loud", "debug, info, warning or error"),
         ("FRACTURE_COOKIE_SECURE", "perhaps", "true or false"),
         ("FRACTURE_QUEUE_SECONDS", "nan", "0.1 to 300"),

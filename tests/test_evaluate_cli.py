@@ -16,6 +16,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import evaluate
+import predict
 from tests.bundles import altered_sidecar, tiny_bundle
 from tests.trees import folder_tree, mura_tree
 
@@ -163,6 +164,10 @@ def test_a_model_that_cannot_be_trusted_is_one_line_and_exit_3(model, data, tmp_
         (["--resamples", "many"], "whole number of at least 0"),
         (["--batch_size", "0"], "whole number of at least 1"),
         (["--resample_count", "3"], "unrecognized arguments"),
+        (["--prevalence", "0.1", "1"], "'1' is not a number above 0 and below 1"),
+        (["--local_threshold", "90"], "'90' is not a number above 0 and below 1"),
+        (["--save", "ours.h5"], "--save writes what --recalibrate or --local_threshold fits"),
+        (["--recalibrate", "--save", "ours.bin"], "ends in .h5"),
     ],
 )
 def test_a_fault_of_the_command_line_is_one_line_that_names_the_choices(
@@ -238,3 +243,36 @@ def test_it_runs_from_any_folder(model, tmp_path):
     )
     assert run.returncode == 2
     assert "no folder nowhere" in run.stderr
+
+
+def test_a_local_decision_is_reported_and_saved_for_predict_to_use(
+    model, tmp_path, monkeypatch, capsys
+):
+    root = folder_tree(tmp_path / "data", per_class=24)
+    before = {path.name: path.read_bytes() for path in model.parent.iterdir()}
+    ours = tmp_path / "ours" / "best_model.h5"
+    code, out, _ = run_here(
+        *(monkeypatch, capsys),
+        *("--model", model, "--data", root, "--part", "all", "--output", tmp_path / "out"),
+        *("--cache", tmp_path / "cache", "--resamples", 20, "--quiet", "--no_samples"),
+        *("--recalibrate", "--local_threshold", "0.85", "--save", ours),
+        *("--prevalence", "0.07", "--card", tmp_path / "cards" / "card.md"),
+    )
+    assert code == 0
+    assert {path.name: path.read_bytes() for path in model.parent.iterdir()} == before
+    outcome = json.loads(out)
+    told = outcome["local_decision"]
+    assert outcome["saved"] == str(ours)
+    assert told["fitting"]["n"] + told["rest"]["n"] == 96
+    assert outcome["counts"] == told["rest"]
+    report = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert report["local_decision"] == told
+    assert [row["prevalence"] for row in report["predictive_values"]] == [0.07]
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "## The decision fitted here, and the model's own" in text
+    assert f"Fitted on {told['fitting']['n']} images" in text
+    assert "| 7 % |" in (tmp_path / "cards" / "card.md").read_text()
+    monkeypatch.setattr(sys, "argv", ["predict.py", "--model", str(ours), str(root / "test")])
+    assert predict.main() == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {answer["threshold"] for answer in answers} == {told["after"]["threshold"]}

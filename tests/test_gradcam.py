@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.stats import spearmanr
 
 from tests.pictures import draw_radiograph
 from utils.architectures import ARCHITECTURES
@@ -101,3 +102,42 @@ def test_a_network_without_regions_gives_none() -> None:
     )
     assert outputs.region is None
     assert outputs.embedding.shape == (2, 256)
+
+
+def test_the_shipped_models_map_depends_on_its_weights_from_the_head_to_the_first_layer() -> None:
+    """The randomisation test of Adebayo et al., arXiv:1810.03292, section 3, in cascades from the top.
+
+    Each step shuffles the numbers of some more layers, so that their spread stays what it was. A map that
+    was drawn by the picture alone, as an edge detector draws one, would keep its ranks.
+    """
+    bundle = read_bundle(MODEL)
+    inputs = np.stack(
+        [
+            preprocess(draw_radiograph(300, 200, seed=seed, fractured=True), bundle.preprocess)
+            for seed in range(3)
+        ]
+    )
+
+    def maps(network: keras.Model) -> np.ndarray:
+        return Outputs.of(explain(network)(inputs, training=False)).map
+
+    def likeness(network: keras.Model) -> float:
+        pairs = zip(own, maps(network), strict=True)
+        return float(np.mean([abs(spearmanr(a.ravel(), b.ravel())[0]) for a, b in pairs]))
+
+    own = maps(load_network(bundle))
+    likenesses = []
+    for seed in range(2):
+        network, random = load_network(bundle), np.random.default_rng(seed)
+        assert likeness(network) == pytest.approx(1.0)
+        top = [layer.name for layer in network.layers].index(EVIDENCE) + 1
+        middle = top // 2
+        steps = (network.layers[top:], network.layers[middle:top], network.layers[:middle])
+        for layers in steps:
+            for layer in layers:
+                layer.set_weights(
+                    [random.permutation(w.ravel()).reshape(w.shape) for w in layer.get_weights()]
+                )
+            likenesses.append(likeness(network))
+    head, half, whole = np.array(likenesses).reshape(2, 3).mean(axis=0)
+    assert max(head, half, whole) < 0.5

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.bundles import tiny_bundle
+from tests.bundles import altered_sidecar, tiny_bundle
 from tests.engines import Noting
 from tests.pictures import draw_radiograph, encode
 from utils.errors import NotARadiograph, UnreadableImage
@@ -23,6 +23,7 @@ FIELDS = [
     "probability",
     "threshold",
     "certainty",
+    "predictive_value",
     "label_meaning",
     "region",
     "heatmap",
@@ -170,3 +171,54 @@ def test_the_readers_limits_hold(reader: Reader, png: bytes) -> None:
     strict = Reader(reader.engine, limits=Limits(max_pixels=1000))
     with pytest.raises(Exception, match="megapixels"):
         strict.read(png)
+
+
+def with_metrics(folder: Path, **figures: tuple[float, float, float]) -> Path:
+    """A bundle that tells these figures of its test part: value, low, high."""
+    model = tiny_bundle(folder)
+    with altered_sidecar(model) as sidecar:
+        sidecar["metrics"]["test"] = {
+            name: dict(zip(("value", "low", "high"), numbers, strict=True))
+            for name, numbers in figures.items()
+        }
+    return model
+
+
+def test_an_answer_tells_its_worth_where_the_prevalence_is_known(
+    tmp_path: Path, png: bytes
+) -> None:
+    model = with_metrics(tmp_path, sensitivity=(0.9, 0.85, 0.95), specificity=(0.8, 0.75, 0.85))
+    reading = load_reader(model, prevalence=0.1).read(png)
+    # Of 1,000: 90 found of 100, 180 called by mistake, 720 rightly not, 10 missed.
+    expected = 90 / 270 if reading.prediction == "Fracture Detected" else 720 / 730
+    worth = reading.as_json()["predictive_value"]
+    assert list(worth) == ["prevalence", "value", "low", "high"]
+    assert worth["prevalence"] == 0.1
+    assert worth["value"] == pytest.approx(expected)
+    assert 0 < worth["low"] < worth["value"] < worth["high"] < 1
+
+
+def test_both_kinds_of_answer_have_a_worth_of_their_own(tmp_path: Path, png: bytes) -> None:
+    told = {}
+    for name, threshold in (("Fracture Detected", 0.1), ("Normal", 0.9)):
+        folder = tmp_path / name
+        folder.mkdir()
+        model = with_metrics(folder, sensitivity=(0.9, 0.8, 0.95), specificity=(0.8, 0.7, 0.9))
+        with altered_sidecar(model) as sidecar:
+            sidecar["decision"] |= {"threshold": threshold, "doubt": [threshold, threshold]}
+        reading = load_reader(model, prevalence=0.1).read(png)
+        assert reading.prediction == name
+        told[name] = reading.predictive_value["value"]
+    assert told == {
+        "Fracture Detected": pytest.approx(90 / 270),
+        "Normal": pytest.approx(720 / 730),
+    }
+
+
+def test_without_a_prevalence_or_without_figures_an_answer_has_no_worth(
+    tmp_path: Path, png: bytes, reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert reader.read(png).predictive_value is None
+    assert caplog.text == ""
+    assert Reader(reader.engine, prevalence=0.1).read(png).predictive_value is None
+    assert "does not say how good it is" in caplog.text

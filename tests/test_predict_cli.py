@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import predict
-from tests.bundles import tiny_bundle
+from tests.bundles import altered_sidecar, tiny_bundle
 from tests.pictures import draw_radiograph, encode
 from utils.errors import InputError, TooLarge, UnreadableImage
 from utils.formats.files import read_file
@@ -142,6 +142,30 @@ def test_csv_has_the_same_answers(monkeypatch, capsys, model, pictures):
         assert row["warnings"] == " ".join(w["code"] for w in line["warnings"])
         assert row["disclaimer"] == line["disclaimer"]
         assert row["label_meaning"] == line["label_meaning"]
+
+
+def test_the_operators_prevalence_is_in_both_kinds_of_lines(
+    monkeypatch, capsys, pictures, tmp_path
+):
+    model = tiny_bundle(tmp_path)
+    with altered_sidecar(model) as sidecar:
+        sidecar["metrics"]["test"] = {
+            "sensitivity": {"value": 0.9, "low": 0.8, "high": 0.95},
+            "specificity": {"value": 0.8, "low": 0.7, "high": 0.9},
+        }
+    monkeypatch.setenv("FRACTURE_PREVALENCE", "0.1")
+    _, as_json, _ = score(monkeypatch, capsys, "--model", model, pictures)
+    _, as_csv, _ = score(monkeypatch, capsys, "--format", "csv", "--model", model, pictures)
+    rows = list(csv.DictReader(io.StringIO(as_csv)))
+    for row, line in zip(rows, map(json.loads, as_json.splitlines()), strict=True):
+        worth = line["predictive_value"]
+        # Of 1,000: 90 found of 100, 180 called by mistake, 720 rightly not, 10 missed.
+        expected = 90 / 270 if line["prediction"] == "Fracture Detected" else 720 / 730
+        assert worth["value"] == pytest.approx(expected)
+        assert float(row["predictive_value"]) == worth["value"]
+        assert float(row["predictive_value_low"]) == worth["low"]
+        assert float(row["predictive_value_high"]) == worth["high"]
+        assert float(row["prevalence"]) == worth["prevalence"] == 0.1
 
 
 def test_overlays_are_pictures_of_the_originals_shape_and_named_in_the_lines(

@@ -28,6 +28,7 @@ from utils.report import write_report
 from utils.report.plots import PLOTS, interval_text
 from utils.report.samples import surest
 
+PATIENTS = {"samples.png", "failures.png"}
 CURVES = {"confusion.png", "roc.png", "precision_recall.png", "reliability.png"}
 TEXTS = {"metrics.json", "predictions.csv", "report.html", "report.md"}
 
@@ -88,11 +89,11 @@ def page(output) -> Page:
 def test_everything_promised_is_written_and_named(evaluation, tmp_path):
     files = write_report(evaluation, tmp_path)
     names = {file.name for file in files}
-    assert names == CURVES | TEXTS | {"samples.png"}
+    assert names == CURVES | TEXTS | PATIENTS
     assert {file.name for file in tmp_path.iterdir()} == names
 
 
-@pytest.mark.parametrize("name", sorted(CURVES | {"samples.png"}))
+@pytest.mark.parametrize("name", sorted(CURVES | PATIENTS))
 def test_a_picture_is_a_png_that_shows_something(output, name):
     picture = Image.open(output / name)
     assert picture.format == "PNG"
@@ -120,7 +121,7 @@ def test_the_page_needs_no_other_file(page):
 
 def test_the_page_holds_the_pictures_that_are_written_each_described(output, page):
     inside = {base64.b64decode(image["src"].split(",")[1]): image["alt"] for image in page.images}
-    for name in CURVES | {"samples.png"}:
+    for name in CURVES | PATIENTS:
         assert len(inside[(output / name).read_bytes()]) > 20
 
 
@@ -153,6 +154,7 @@ def test_the_markdown_shows_the_curves_beside_it_but_no_patient(output):
     text = (output / "report.md").read_text()
     assert set(re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)) == CURVES
     assert "samples" not in text
+    assert "failures" not in text
     assert DISCLAIMER in text
 
 
@@ -165,7 +167,7 @@ def test_markdown_tables_have_the_same_columns_in_every_row(output):
 
 def test_without_samples_no_radiograph_is_in_anything_written(evaluation, output, tmp_path):
     write_report(evaluation, tmp_path)
-    assert (tmp_path / "samples.png").exists()
+    assert {file.name for file in tmp_path.iterdir()} >= PATIENTS
     files = write_report(evaluation, tmp_path, samples=False)
     # A picture of an earlier report is taken away too.
     assert {file.name for file in tmp_path.iterdir()} == CURVES | TEXTS

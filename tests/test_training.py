@@ -23,6 +23,7 @@ from utils.bundle import read_bundle, read_seen
 from utils.corpus import Corpus, read_corpus
 from utils.engine import load_engine
 from utils.errors import DatasetError, SetupError
+from utils.evaluation import evaluate
 from utils.plan import HEAD, TUNING, Plan
 from utils.trainer import Trainer, validation_scores
 from utils.training import train
@@ -92,6 +93,20 @@ def test_the_bundle_says_how_it_was_made(trained: Path, corpus: Corpus) -> None:
     assert bundle.regions == ("hand", "leg")
     used = len(corpus.rows["train"]) + len(corpus.rows["validation"])
     assert len(read_seen(bundle).sha256) == used
+
+
+def test_the_bundle_says_how_its_maps_lie_on_the_marked_fractures(
+    trained: Path, corpus: Corpus
+) -> None:
+    """What the training measured is what the evaluation measures through the engine that serves."""
+    model = trained / "best_model.h5"
+    told = read_bundle(model).metrics["test"]["localisation"]
+    found = evaluate(load_engine(model), corpus.dataset, corpus.prepared, resamples=0)
+    measured = found.report["localisation"]["marked"]
+    assert told["n"] == measured["n"] == int(corpus.labels[corpus.rows["test"]].sum())
+    for name in ("pointing_game", "evidence_inside", "overlap"):
+        assert told[name]["value"] == pytest.approx(measured[name]["value"], abs=1e-4)
+        assert told[name]["low"] <= told[name]["value"] <= told[name]["high"]
 
 
 def test_the_bundle_answers_what_the_run_measured(trained: Path, corpus: Corpus) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+from tests.bundles import altered_sidecar, tiny_bundle
 from tests.dicom_uploads import dicom
 from tests.pictures import draw_radiograph, encode
 from tests.serving import PAGE, radiograph, send, settings, shared_app, token
@@ -39,6 +40,7 @@ def test_a_script_gets_the_documented_object(client):
         "probability",
         "threshold",
         "certainty",
+        "predictive_value",
         "label_meaning",
         "region",
         "heatmap",
@@ -411,3 +413,53 @@ def test_the_verdict_differs_with_certainty_by_words_and_sign(tmp_path):
             assert "probability of a fracture" not in text
     assert len(signs) == 4
     assert len(words) == 3
+
+
+FIGURES = {
+    "sensitivity": {"value": 0.9, "low": 0.85, "high": 0.95},
+    "specificity": {"value": 0.8, "low": 0.75, "high": 0.85},
+    "localisation": {
+        "n": 90,
+        "pointing_game": {"value": 0.776, "low": 0.69, "high": 0.856},
+    },
+}
+
+
+@pytest.fixture
+def tested(tmp_path_factory):
+    """A model that tells how good it is."""
+    model = tiny_bundle(tmp_path_factory.mktemp("tested"))
+    with altered_sidecar(model) as sidecar:
+        sidecar["metrics"]["test"] = FIGURES
+    return model
+
+
+def test_the_operators_prevalence_reaches_both_forms_of_the_answer(tested, tmp_path):
+    client = create_app(settings(tmp_path, model=tested, prevalence=0.125)).test_client()
+    answer = send(client, radiograph()).json
+    worth = answer["predictive_value"]
+    # Of 800: 90 found of 100, 140 called by mistake, 560 rightly not, 10 missed.
+    expected = {"Fracture Detected": 90 / 230, "Normal": 560 / 570}[answer["prediction"]]
+    assert worth["value"] == pytest.approx(expected)
+    text = re.sub(r"\s+", " ", unescape(send(client, radiograph(), page=True).text))
+    assert (
+        f"Where 12.5 % of the radiographs show a fracture, {expected * 100:.0f} of 100 answers "
+        f"“{answer['prediction']}” are right (95 % interval {worth['low'] * 100:.0f} to "
+        f"{worth['high'] * 100:.0f}): all such answers together, sure and doubtful ones."
+    ) in text
+
+
+def test_the_page_says_how_often_the_maps_highest_point_is_right(tested, tmp_path):
+    client = create_app(settings(tmp_path, model=tested)).test_client()
+    text = re.sub(r"\s+", " ", unescape(send(client, radiograph(), page=True).text))
+    assert (
+        "On 90 test radiographs with a marked fracture the highest point of the map lay inside it in 78 "
+        "of 100 (95 % interval 69 to 86)."
+    ) in text
+    assert "radiographs show a fracture" not in text
+
+
+def test_a_page_says_nothing_of_figures_that_the_model_does_not_tell(client):
+    text = send(client, radiograph(), page=True).text
+    assert "test radiographs" not in text
+    assert "of 100" not in text

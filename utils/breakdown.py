@@ -11,8 +11,10 @@ import numpy as np
 from utils import overlay
 from utils.bundle import Bundle
 from utils.datasets.sample import Sample
-from utils.metrics import confusion, mean_with_interval, pointing_game, summarise
+from utils.metrics import confusion, mean_with_interval, summarise
 from utils.pipeline import FileFacts
+from utils.pointing import aim_of, summarise_aims
+from utils.predictive_values import PREVALENCES, predictive_values
 
 # Longest side of the original, pixels: upper edge (included) and name of each bin.
 SIZES = (
@@ -53,35 +55,55 @@ class Scored:
     region: tuple[str, ...] | None
     map_shift: float = 0.0
 
+    def take(
+        self, rows: Sequence[int] | np.ndarray, probability: np.ndarray | None = None
+    ) -> Scored:
+        """Return some of the images, with other probabilities where these are given."""
+        some = np.asarray(rows, int)
 
-def tables(scored: Scored, bundle: Bundle, *, resamples: int, seed: int) -> dict[str, Any]:
+        def of(values: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(values[row] for row in some)
+
+        return Scored(
+            samples=of(self.samples),
+            files=of(self.files),
+            parts=of(self.parts),
+            groups=of(self.groups),
+            labels=self.labels[some],
+            logit=self.logit[some],
+            probability=self.probability[some] if probability is None else probability,
+            maps=self.maps[some],
+            region=None if self.region is None else of(self.region),
+            map_shift=self.map_shift,
+        )
+
+
+def tables(
+    scored: Scored,
+    bundle: Bundle,
+    *,
+    resamples: int,
+    seed: int,
+    prevalences: Sequence[float] = PREVALENCES,
+) -> dict[str, Any]:
     """Compute every table of the report, JSON-able, by the name it has in metrics.json.
 
     Args:
         scored: the images and answers.
         bundle: the model's decision and regions.
         resamples, seed: of the bootstrap, see ``metrics.summarise``.
+        prevalences: for which the predictive values are tabled.
     """
-
-    def table(labels: Any, probability: Any, groups: Sequence[str]) -> dict[str, Any]:
-        positive = int(np.sum(np.asarray(labels) == 1))
-        return {
-            "counts": {
-                "n": len(groups),
-                "positive": positive,
-                "negative": len(groups) - positive,
-                "groups": len(set(groups)),
-            },
-            "confusion": confusion(labels, probability, bundle.threshold),
-            "figures": summarise(
-                labels, probability, groups, bundle.threshold, resamples=resamples, seed=seed
-            ),
-        }
 
     def of(chosen: np.ndarray) -> dict[str, Any]:
         rows = np.flatnonzero(chosen)
         groups = [scored.groups[row] for row in rows]
         return table(scored.labels[rows], scored.probability[rows], groups)
+
+    def table(labels: np.ndarray, probability: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:
+        return table_of(
+            labels, probability, groups, bundle.threshold, resamples=resamples, seed=seed
+        )
 
     n = len(scored.samples)
     hardware = np.array([sample.hardware is True for sample in scored.samples], bool)
@@ -101,9 +123,43 @@ def tables(scored: Scored, bundle: Bundle, *, resamples: int, seed: int) -> dict
         name: {value: of(np.array([key == value for key in keys], bool)) for value in values}
         for name, keys, values in _strata(scored)
     }
+    figures["predictive_values"] = predictive_values(
+        scored.labels,
+        scored.probability,
+        scored.groups,
+        bundle.threshold,
+        prevalences,
+        resamples=resamples,
+        seed=seed,
+    )
     figures["localisation"] = _localisation(scored, bundle, resamples, seed)
     figures["region_head"] = _region_head(scored, bundle, resamples, seed)
     return figures
+
+
+def table_of(
+    labels: np.ndarray,
+    probability: np.ndarray,
+    groups: Sequence[str],
+    threshold: float,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Count some images, their outcomes and their figures, see ``metrics.summarise``."""
+    positive = int(np.sum(np.asarray(labels) == 1))
+    return {
+        "counts": {
+            "n": len(groups),
+            "positive": positive,
+            "negative": len(groups) - positive,
+            "groups": len(set(groups)),
+        },
+        "confusion": confusion(labels, probability, threshold),
+        "figures": summarise(
+            labels, probability, groups, threshold, resamples=resamples, seed=seed
+        ),
+    }
 
 
 def by_study(scored: Scored) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None:
@@ -156,29 +212,33 @@ def _strata(scored: Scored) -> Iterator[tuple[str, list[str], list[str]]]:
 def _localisation(
     scored: Scored, bundle: Bundle, resamples: int, seed: int
 ) -> dict[str, Any] | None:
-    """How often the map's peak lies in a marked lesion, None where the source marks none."""
-    rows = [row for row, sample in enumerate(scored.samples) if sample.boxes]
-    if not rows:
+    """How the maps lie on the marked lesions, None where the source marks none."""
+    aims = {
+        row: aim_of(scored.maps[row], sample, scored.files[row], scored.map_shift)
+        for row, sample in enumerate(scored.samples)
+        if sample.boxes
+    }
+    if not aims:
         return None
-    called = [row for row in rows if scored.probability[row] >= bundle.threshold]
+    called = [row for row in aims if scored.probability[row] >= bundle.threshold]
 
-    def game(chosen: list[int]) -> dict[str, Any]:
-        peaks = [peak_of(scored, row) for row in chosen]
-        boxes = [
-            [(box.x, box.y, box.width, box.height) for box in scored.samples[row].boxes]
-            for row in chosen
-        ]
-        groups = [scored.groups[row] for row in chosen]
-        hits = pointing_game(peaks, boxes, groups, resamples=resamples, seed=seed)
-        return {"n": len(chosen), "pointing_game": hits}
+    def measured(rows: Sequence[int]) -> dict[str, Any]:
+        groups = [scored.groups[row] for row in rows]
+        return summarise_aims([aims[row] for row in rows], groups, resamples=resamples, seed=seed)
 
     return {
-        "rule": "the map's highest place lies inside a marked lesion, without tolerance",
-        "marked": game(rows),
-        "marked_and_called_positive": game(called),
+        "rules": {
+            "pointing_game": "the map's highest place lies inside a marked lesion, without tolerance",
+            "evidence_inside": "share of the positive map's sum that lies inside marked lesions",
+            "overlap": "intersection over union of the marked lesions with the map from half of its "
+            "maximum on",
+        },
+        "marked": measured(list(aims)),
+        "marked_and_called_positive": measured(called),
         "chance": {
-            "meaning": "mean share of the picture that the lesions cover: a peak placed anywhere",
-            "value": float(np.mean([_covered(scored, row) for row in rows])),
+            "meaning": "mean share of the picture that the lesions cover: a peak placed anywhere, a map "
+            "of one value everywhere",
+            "value": float(np.mean([aim.covered for aim in aims.values()])),
         },
     }
 
@@ -188,16 +248,6 @@ def peak_of(scored: Scored, row: int) -> tuple[int, int] | None:
     file = scored.files[row]
     activation = overlay.undo_letterbox(scored.maps[row], file.height, file.width, scored.map_shift)
     return overlay.peak(activation, file.height, file.width)
-
-
-def _covered(scored: Scored, row: int) -> float:
-    """Share of an image's pixels that lie in one of its boxes."""
-    file = scored.files[row]
-    mask = np.zeros((file.height, file.width), bool)
-    for box in scored.samples[row].boxes:
-        top, left = max(0, round(box.y)), max(0, round(box.x))
-        mask[top : round(box.y + box.height), left : round(box.x + box.width)] = True
-    return float(mask.mean())
 
 
 def _region_head(

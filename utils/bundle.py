@@ -7,18 +7,15 @@ is never read: the network is built anew from the architecture's name and the we
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import os
 import platform
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from utils.architectures import ARCHITECTURES
 from utils.calibration import Calibration
@@ -27,6 +24,7 @@ from utils.golden import golden_section
 from utils.gradcam import Outputs
 from utils.model_builder import LOGIT, REGION, build_model
 from utils.preprocess import PreprocessSpec
+from utils.seen import Seen, seen_from, seen_path, seen_text
 from utils.sidecar import (
     Decision,
     Labels,
@@ -121,24 +119,6 @@ class Bundle:
         return self.sidecar.metrics
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """The images that trained, chose or calibrated a model.
-
-    Args:
-        sha256: of the files, the first 16 hexadecimal digits.
-        fingerprints: uint8 (n, 32), see ``datasets.duplicates.fingerprints``.
-    """
-
-    sha256: frozenset[str]
-    fingerprints: np.ndarray
-
-
-def seen_path(model: Path) -> Path:
-    """Return where the list of images that a ``.h5`` file has seen lies."""
-    return model.with_suffix(".seen.json")
-
-
 def read_bundle(path: Path) -> Bundle:
     """Check a bundle's files and read its sidecar; Keras is not needed for it.
 
@@ -208,16 +188,7 @@ def save_bundle(
         The bundle as read back.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    seen_text = json.dumps(
-        {
-            "sha256": sorted(seen.sha256),
-            "fingerprints": [
-                base64.b64encode(row.tobytes()).decode()
-                for row in np.unique(seen.fingerprints, axis=0)
-            ],
-        },
-        indent=0,
-    )
+    listed = seen_text(seen)
     weights_part = _part(path)
     _save_weights(network, weights_part)
     sidecar = Sidecar(
@@ -230,23 +201,48 @@ def save_bundle(
         labels=labels,
         decision=decision,
         map=MapSection(scale_top=scale_top),
-        training={
-            **training,
-            "seen": {
-                "file": seen_path(path).name,
-                "images": len(seen.sha256),
-                "sha256": hashlib.sha256(seen_text.encode()).hexdigest(),
-            },
-        },
+        training={**training, "seen": _seen_section(path, seen, listed)},
         metrics=metrics,
         golden=golden_section(golden),
         environment=_environment(),
     )
-    _part(seen_path(path)).write_text(seen_text)
-    write_sidecar(_part(sidecar_path(path)), sidecar)
-    for final in (seen_path(path), path, sidecar_path(path)):
-        os.replace(_part(final), final)
-    return read_bundle(path)
+    return _finish(path, sidecar, listed)
+
+
+def save_variant(
+    bundle: Bundle,
+    path: Path,
+    *,
+    decision: Decision,
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+    seen: Seen,
+) -> Bundle:
+    """Write a bundle of the same weights with another decision.
+
+    Args:
+        bundle: the one whose weights, labels, map and golden example are kept.
+        path: of the new ``.h5`` file; its folder is made where it is missing.
+        decision: the new one.
+        training: what the sidecar says of the training and of what came after it.
+        metrics: figures of the new decision, by part.
+        seen: the images that trained, chose or calibrated it, those of the new decision too.
+
+    Returns:
+        The new bundle as read back.
+
+    Raises:
+        BundleError: the weights were altered meanwhile.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    listed = seen_text(seen)
+    shutil.copyfile(bundle.path, _part(path))
+    if _sha256(_part(path)) != bundle.sha256:
+        _part(path).unlink()
+        raise BundleError(f"{bundle.path.name} was altered since it was read; nothing is saved")
+    told = {**training, "seen": _seen_section(path, seen, listed)}
+    changes = {"decision": decision, "training": told, "metrics": metrics}
+    return _finish(path, bundle.sidecar.model_copy(update=changes), listed)
 
 
 def read_seen(bundle: Bundle) -> Seen:
@@ -262,11 +258,25 @@ def read_seen(bundle: Bundle) -> Seen:
         raise BundleError(f"{path.name} is missing beside {bundle.path.name}") from error
     if hashlib.sha256(text).hexdigest() != bundle.training["seen"]["sha256"]:
         raise BundleError(f"{path.name} is not the list that belongs to {bundle.path.name}")
-    listed = json.loads(text)
-    rows = [np.frombuffer(base64.b64decode(row), np.uint8) for row in listed["fingerprints"]]
-    return Seen(
-        frozenset(listed["sha256"]), np.stack(rows) if rows else np.zeros((0, 32), np.uint8)
-    )
+    return seen_from(text)
+
+
+def _seen_section(path: Path, seen: Seen, listed: str) -> dict[str, Any]:
+    """Return what a sidecar says of the list beside it."""
+    return {
+        "file": seen_path(path).name,
+        "images": len(seen.sha256),
+        "sha256": hashlib.sha256(listed.encode()).hexdigest(),
+    }
+
+
+def _finish(path: Path, sidecar: Sidecar, listed: str) -> Bundle:
+    """Write what is missing beside the weights' ``.part`` file, then give all three their names."""
+    _part(seen_path(path)).write_text(listed)
+    write_sidecar(_part(sidecar_path(path)), sidecar)
+    for final in (seen_path(path), path, sidecar_path(path)):
+        os.replace(_part(final), final)
+    return read_bundle(path)
 
 
 def _part(path: Path) -> Path:

@@ -59,6 +59,12 @@ class Calibration:
         probability = 0.5 * (1.0 + np.tanh(0.5 * line))
         return float(probability) if probability.ndim == 0 else probability
 
+    def logit(self, probability: float) -> float:
+        """Return the network's logit that is given this probability; infinite for 0 and 1."""
+        if not 0.0 < probability < 1.0:
+            return math.inf if probability >= 1.0 else -math.inf
+        return (math.log(probability / (1.0 - probability)) - self.intercept) / self.slope
+
 
 @dataclass(frozen=True)
 class OperatingPoint:
@@ -136,7 +142,11 @@ def fit_calibration(logits: Numbers, labels: Numbers) -> Calibration:
 
 
 def choose_operating_point(
-    probabilities: Numbers, labels: Numbers, *, sensitivity: float = 0.90
+    probabilities: Numbers,
+    labels: Numbers,
+    *,
+    sensitivity: float = 0.90,
+    part: str = "validation",
 ) -> OperatingPoint:
     """Choose the highest threshold that keeps a sensitivity, and the doubt zone around it.
 
@@ -152,6 +162,7 @@ def choose_operating_point(
         probabilities: (n,) calibrated, of the validation part.
         labels: (n,) 0 or 1.
         sensitivity: least share of positives to be called positive, above 0 and at most 1.
+        part: what the images are called in the rule's words.
 
     Returns:
         Threshold, doubt zone and the rule in words, with the sensitivity reached, its Wilson interval
@@ -179,7 +190,7 @@ def choose_operating_point(
     interval = binomtest(hits, positives).proportion_ci(0.95, method="wilson")
     specificity = float((~called & ~truth).sum() / (~truth).sum())
     chosen_by = (
-        f"highest threshold with a sensitivity of at least {sensitivity:.2f} on the validation part: "
+        f"highest threshold with a sensitivity of at least {sensitivity:.2f} on the {part} part: "
         f"{hits} of {positives} positives ({hits / positives:.3f}, 95 % Wilson interval "
         f"{interval.low:.3f} to {interval.high:.3f}) at a specificity of {specificity:.3f}; "
         f"doubtful where half of its misses and half of its false alarms lie"

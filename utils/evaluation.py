@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from utils.breakdown import Scored, tables
-from utils.bundle import Bundle, Seen, read_seen
+from utils.bundle import Bundle, read_seen
 from utils.datasets.duplicates import seen_before
 from utils.datasets.sample import Dataset, Sample
 from utils.datasets.split import Split, split_dataset
 from utils.engine import Engine
 from utils.errors import DatasetError
 from utils.pipeline import Prepared
+from utils.predictive_values import PREVALENCES
+from utils.seen import Seen
 
 TEST, ALL = "test", "all"
 # From this share of images that the model has seen, these are the data its split was made of.
@@ -51,6 +53,7 @@ def evaluate(
     part: str = TEST,
     resamples: int = 2000,
     seed: int = 0,
+    prevalences: Sequence[float] = PREVALENCES,
     batch_size: int = 32,
     progress: bool = False,
 ) -> Evaluation:
@@ -65,6 +68,7 @@ def evaluate(
             the model has seen are left out of either.
         resamples: bootstrap draws of groups behind each interval.
         seed: of the draws.
+        prevalences: for which the predictive values are tabled.
         batch_size: images a forward pass.
         progress: show a bar on stderr.
 
@@ -76,14 +80,19 @@ def evaluate(
         BundleError: the list of images that the model has seen is missing or altered.
     """
     bundle = engine.bundle
-    files = prepared.files
     readable = replace(dataset, samples=prepared.samples)
     seen = read_seen(bundle)
-    same_file = np.array([file.sha256[:16] in seen.sha256 for file in files], bool)
-    look_alike = _look_alikes(prepared, seen) & ~same_file
+    same_file, look_alike = _seen_in(prepared, seen)
     known = bool((same_file | look_alike).mean() >= KNOWN_SHARE)
     split = _split(readable, prepared, bundle, known)
     parts = _parts(prepared.samples, split, known)
+    if seen.local is not None:
+        # They count as seen, but do not make these data the ones that the model was trained on.
+        same_too, alike_too = _seen_in(prepared, seen.local)
+        same_file, look_alike = (
+            same_file | same_too,
+            (look_alike | alike_too) & ~same_too & ~same_file,
+        )
     wanted = np.array([name is not None for name in split.parts], bool)
     if part == TEST:
         _check_test_part(parts, dataset, known, int((same_file | look_alike).sum()))
@@ -105,7 +114,7 @@ def evaluate(
     }
     report = {
         "schema_version": 1,
-        "model": _model(bundle),
+        "model": told_of(bundle),
         "dataset": {
             "name": dataset.name,
             "meaning": dataset.meaning,
@@ -116,16 +125,18 @@ def evaluate(
         },
         "left_out": left_out,
         "bootstrap": {"resamples": resamples, "seed": seed, "level": 0.95, "unit": "group"},
-        **tables(scored, bundle, resamples=resamples, seed=seed),
+        **tables(scored, bundle, resamples=resamples, seed=seed, prevalences=prevalences),
     }
     return Evaluation(bundle, dataset, scored, report)
 
 
-def _look_alikes(prepared: Prepared, seen: Seen) -> np.ndarray:
-    """Whether each image is a near-duplicate of one the model has seen, bool (n,)."""
+def _seen_in(prepared: Prepared, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each image is a file that the model has seen, or a near-duplicate of one, bool (n,) each."""
+    same_file = np.array([file.sha256[:16] in seen.sha256 for file in prepared.files], bool)
     if not len(seen.fingerprints):
-        return np.zeros(len(prepared.samples), bool)
-    return np.asarray(seen_before(prepared.thumbnails, seen.fingerprints), bool)
+        return same_file, np.zeros(len(prepared.samples), bool)
+    alike = np.asarray(seen_before(prepared.thumbnails, seen.fingerprints), bool)
+    return same_file, alike & ~same_file
 
 
 def _split(readable: Dataset, prepared: Prepared, bundle: Bundle, known: bool) -> Split:
@@ -197,7 +208,7 @@ def _score(
     )
 
 
-def _model(bundle: Bundle) -> dict[str, Any]:
+def told_of(bundle: Bundle) -> dict[str, Any]:
     """What identifies the model and its decision."""
     return {
         "sha256": bundle.sha256,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,10 @@ from utils.engine import DEFAULT_ENGINE, Engine, load_engine
 from utils.formats import decode
 from utils.formats.radiograph import Limits, Radiograph
 from utils.gradcam import Outputs
+from utils.predictive_values import value_of_answers
 from utils.preprocess import fit
+
+log = logging.getLogger(__name__)
 
 DISCLAIMER = (
     "Assistance only: this is no diagnosis and no medical device. A qualified reader must look at every "
@@ -47,6 +51,8 @@ class Reading:
         radiograph: JPEG of the radiograph as decoded, for the page that shows it.
         scale_top: top of the map's colour scale, logits.
         logit: before calibration.
+        predictive_value: how often an answer of this kind is right at the prevalence that the operator
+            set, see ``predictive_values.value_of_answers``; None without one.
     """
 
     prediction: str | None
@@ -69,6 +75,7 @@ class Reading:
     scale_top: float
     logit: float
     timing_ms: dict[str, float]
+    predictive_value: dict[str, float | None] | None = None
     disclaimer: str = DISCLAIMER
 
     def as_json(self) -> dict[str, Any]:
@@ -79,6 +86,7 @@ class Reading:
             "probability": self.probability,
             "threshold": self.threshold,
             "certainty": self.certainty,
+            "predictive_value": self.predictive_value,
             "label_meaning": self.label_meaning,
             "region": self.region,
             "heatmap": data_uri(self.heatmap, "image/png"),
@@ -105,11 +113,22 @@ class Reader:
     Args:
         engine: what runs the network.
         limits: of the files that are accepted.
+        prevalence: share of positives where the answers are given, above 0 and below 1; None where it is
+            not known.
     """
 
-    def __init__(self, engine: Engine, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, engine: Engine, *, limits: Limits | None = None, prevalence: float | None = None
+    ) -> None:
         self.engine = engine
         self.limits = limits or Limits()
+        self._worth: dict[bool, dict[str, float | None]] = {}
+        if prevalence is not None:
+            self._worth = value_of_answers(self.bundle.metrics.get("test", {}), prevalence)
+            if not self._worth:
+                log.warning(
+                    "the model does not say how good it is: no answer has a predictive value"
+                )
 
     @property
     def bundle(self) -> Bundle:
@@ -185,25 +204,32 @@ class Reader:
             scale_top=bundle.scale_top,
             logit=logit,
             timing_ms={name: round(value, 2) for name, value in timing.items()},
+            predictive_value=self._worth.get(positive),
             **drawn,
         )
 
 
 def load_reader(
-    model: Path, *, limits: Limits | None = None, engine: str = DEFAULT_ENGINE, **options: Any
+    model: Path,
+    *,
+    limits: Limits | None = None,
+    prevalence: float | None = None,
+    engine: str = DEFAULT_ENGINE,
+    **options: Any,
 ) -> Reader:
     """Load a bundle, hold it against its golden example, and make a reader of it.
 
     Args:
         model: path of the ``.h5`` file.
         limits: of the files that are accepted.
+        prevalence: see ``Reader``.
         engine: what runs the network.
         options: of ``engine.load_engine``: its cache folder, threads and precision.
 
     Raises:
         ModelMissing, BundleError: see ``engine.load_engine``.
     """
-    return Reader(load_engine(model, engine, **options), limits=limits)
+    return Reader(load_engine(model, engine, **options), limits=limits, prevalence=prevalence)
 
 
 def _draw(

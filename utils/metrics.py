@@ -87,7 +87,7 @@ def summarise(
     scores = np.asarray(probabilities, np.float64).reshape(-1)
     values, reasons = _values(truth, scores, threshold)
     if truth.size == 0 or resamples == 0:
-        return {name: _figure(values[name], None, reasons.get(name)) for name in FIGURES}
+        return {name: figure_of(values[name], None, reasons.get(name)) for name in FIGURES}
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in FIGURES}
     slope = values["calibration_slope"]
     for weights in draws(groups, resamples, seed):
@@ -95,7 +95,7 @@ def summarise(
             drawn[name].append(replicate)
     alone = len(set(groups)) < 2
     return {
-        name: _figure(
+        name: figure_of(
             values[name], None if alone else np.concatenate(drawn[name]), reasons.get(name)
         )
         for name in FIGURES
@@ -112,11 +112,11 @@ def mean_with_interval(
     """Return the mean of one number an image with the same bootstrap interval as ``summarise``."""
     numbers = np.asarray(values, np.float64).reshape(-1)
     if numbers.size == 0:
-        return _figure(None, None, "there are no images")
+        return figure_of(None, None, "there are no images")
     if len(set(groups)) < 2 or resamples == 0:
-        return _figure(float(numbers.mean()), None, None)
+        return figure_of(float(numbers.mean()), None, None)
     means = [weights @ numbers / weights.sum(axis=1) for weights in draws(groups, resamples, seed)]
-    return _figure(float(numbers.mean()), np.concatenate(means), None)
+    return figure_of(float(numbers.mean()), np.concatenate(means), None)
 
 
 def pointing_game(
@@ -229,7 +229,7 @@ def _values(
     return values, reasons
 
 
-def _figure(value: float | None, drawn: np.ndarray | None, reason: str | None) -> Figure:
+def figure_of(value: float | None, drawn: np.ndarray | None, reason: str | None) -> Figure:
     """Join a value and the draws of it to the record that is written."""
     if value is None:
         return {"value": None, "low": None, "high": None, "reason": reason}

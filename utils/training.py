@@ -20,10 +20,11 @@ from utils.corpus import Corpus
 from utils.datasets.duplicates import fingerprints
 from utils.datasets.split import FRACTIONS
 from utils.golden import golden_input
-from utils.gradcam import Outputs, explain
+from utils.gradcam import MAP, Outputs, explain
 from utils.metrics import summarise
 from utils.model_builder import LOGIT
 from utils.plan import Plan
+from utils.pointing import localisation_on
 from utils.preprocess import scale
 from utils.sidecar import CalibrationSection, Decision, Labels
 from utils.trainer import Trainer, run_network
@@ -106,6 +107,7 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
     if len(corpus.rows["test"]):
         tested = run_network(explained, plan.spec, corpus.prepared.images, corpus.rows["test"])
         metrics["test"] = figures("test", tested[LOGIT])
+        metrics["test"]["localisation"] = localisation_on(corpus, "test", tested[MAP], plan)
     used = np.concatenate([corpus.rows["train"], corpus.rows["validation"]])
     golden = explained.predict_on_batch(scale(golden_input(plan.image_size), plan.spec.scaling))
     return save_bundle(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from utils.errors import InputError
 from utils.evaluation import Evaluation, prediction_rows
+from utils.report.card import card_page
 from utils.report.page import html_page, markdown_page
 from utils.report.plots import PLOTS
-from utils.report.samples import SAMPLES, draw_samples
+from utils.report.samples import FAILURES, SAMPLES, draw_failures, draw_samples
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
 HTML, MARKDOWN = "report.html", "report.md"
@@ -47,10 +48,12 @@ def write_report(evaluation: Evaluation, output: Path, *, samples: bool = True) 
     pictures = {name: draw(evaluation) for name, draw in PLOTS.items()}
     if samples:
         pictures[SAMPLES] = draw_samples(evaluation)
+        gallery = draw_failures(evaluation)
+        pictures |= {FAILURES: gallery} if gallery else {}
     texts = {
         METRICS: json.dumps(evaluation.report, indent=2, allow_nan=False) + "\n",
         HTML: html_page(evaluation, pictures),
-        MARKDOWN: markdown_page(evaluation, [name for name in pictures if name != SAMPLES]),
+        MARKDOWN: markdown_page(evaluation, [name for name in pictures if name in PLOTS]),
     }
     make_folder(output)
     try:
@@ -59,11 +62,26 @@ def write_report(evaluation: Evaluation, output: Path, *, samples: bool = True) 
         for name, text in texts.items():
             (output / name).write_text(text, encoding="utf-8")
         _write_predictions(evaluation, output / PREDICTIONS)
-        if not samples:
-            (output / SAMPLES).unlink(missing_ok=True)
+        for name in {SAMPLES, FAILURES} - pictures.keys():
+            (output / name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"the report cannot be written to {output}: {error.strerror}") from error
     return tuple(output / name for name in (METRICS, PREDICTIONS, *pictures, HTML, MARKDOWN))
+
+
+def write_card(evaluation: Evaluation, path: Path) -> Path:
+    """Write the model card, which shows no picture, and return its path.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    card = card_page(evaluation)
+    make_folder(path.parent)
+    try:
+        path.write_text(card, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"the card cannot be written to {path}: {error.strerror}") from error
+    return path
 
 
 def _write_predictions(evaluation: Evaluation, path: Path) -> None:

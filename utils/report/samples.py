@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,22 +17,47 @@ from utils.report.plots import canvas, png_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SAMPLES = "samples.png"
+SAMPLES, FAILURES = "samples.png", "failures.png"
 SAMPLES_A_KIND = 3
+# Of each kind of wrong answer in the gallery; a whole number of lines.
+FAILURES_A_KIND = 9
 _SIDE = 384
+# Characters of a file's name above its picture.
+_NAME = 30
 
 
 def draw_samples(evaluation: Evaluation) -> bytes:
     """Draw the surest right and wrong answers: each radiograph beside its map, lesions framed."""
+    return _draw(evaluation, surest(evaluation))
+
+
+def draw_failures(evaluation: Evaluation) -> bytes | None:
+    """Draw the surest wrong answers in the same way, None where every answer is right."""
+    chosen = failures(evaluation)
+    return _draw(evaluation, chosen) if any(chosen.values()) else None
+
+
+def failures(evaluation: Evaluation, count: int = FAILURES_A_KIND) -> dict[str, list[int]]:
+    """Choose rows of the surest wrong answers, at most one of a group each: missed, and false alarms."""
+    chosen = surest(evaluation, count)
+    return {name: chosen[name] for name in ("missed", "false alarm")}
+
+
+def _draw(evaluation: Evaluation, chosen: Mapping[str, Sequence[int]]) -> bytes:
+    """Draw the rows of each kind in lines of SAMPLES_A_KIND."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
-    kinds = [(name, rows) for name, rows in surest(evaluation).items() if rows]
+    lines = [
+        (name if start == 0 else "", rows[start : start + SAMPLES_A_KIND])
+        for name, rows in chosen.items()
+        for start in range(0, len(rows), SAMPLES_A_KIND)
+    ]
     top = evaluation.bundle.scale_top
-    size = (4.0 * SAMPLES_A_KIND, 2.5 * len(kinds) + 0.7)
-    grid_of = {"nrows": len(kinds), "ncols": 2 * SAMPLES_A_KIND, "squeeze": False}
+    size = (4.0 * SAMPLES_A_KIND, 2.5 * len(lines) + 0.7)
+    grid_of = {"nrows": len(lines), "ncols": 2 * SAMPLES_A_KIND, "squeeze": False}
     with canvas(*size, **grid_of) as (figure, grid):
-        for line, (name, rows) in zip(grid, kinds, strict=True):
+        for line, (name, rows) in zip(grid, lines, strict=True):
             line[0].set_ylabel(name, fontsize=10, fontweight="bold")
             for place in range(SAMPLES_A_KIND):
                 left, right = line[2 * place : 2 * place + 2]
@@ -102,8 +128,10 @@ def _draw_sample(left: Axes, right: Axes, scored: Scored, row: int, top: float) 
 
 
 def _caption(sample: Sample) -> str:
-    """Say what a sample is in a few words."""
+    """Say which sample it is, and what, in a few words."""
     words = ["positive" if sample.label else "negative", sample.region or ""]
     if sample.hardware:
         words.append("hardware")
-    return ", ".join(word for word in words if word)
+    name = sample.path.name
+    shown = name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+    return f"{shown}\n" + ", ".join(word for word in words if word)

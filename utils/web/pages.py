@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from flask import url_for
 
@@ -34,6 +36,8 @@ class ResultPage:
     region: str | None
     certainty: str
     tone: str
+    worth: str | None
+    pointing: str | None
 
     @property
     def mark_peak(self) -> bool:
@@ -50,13 +54,25 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
-def result_page(reading: Reading, *, doubt: tuple[float, float], positive: str) -> ResultPage:
+def of_hundred(share: float) -> str:
+    """Say a share as so many of 100: whole numbers, but never 0 or 100 where it is neither."""
+    return percent(share).removesuffix(" %")
+
+
+def result_page(
+    reading: Reading,
+    *,
+    doubt: tuple[float, float],
+    positive: str,
+    tested: Mapping[str, Any] | None = None,
+) -> ResultPage:
     """Put a reading into words.
 
     Args:
         reading: made with ``page=True``.
         doubt: the bundle's doubtful range.
         positive: the bundle's label of a fracture.
+        tested: the figures of the bundle's test part.
     """
     tone = "withheld"
     if reading.certainty == "doubtful":
@@ -73,7 +89,39 @@ def result_page(reading: Reading, *, doubt: tuple[float, float], positive: str) 
         region=None if reading.region is None else percent(reading.region["probability"]),
         certainty=CERTAINTY[reading.certainty],
         tone=tone,
+        worth=_worth(reading),
+        pointing=_pointing((tested or {}).get("localisation")),
     )
+
+
+def _worth(reading: Reading) -> str | None:
+    """Say how often such an answer is right at the prevalence that the operator set."""
+    told = reading.predictive_value
+    if told is None or told["value"] is None or told["prevalence"] is None:
+        return None
+    return (
+        f"Where {told['prevalence'] * 100:.3g} % of the radiographs show a fracture, "
+        f"{of_hundred(told['value'])} of 100 answers “{reading.prediction}” are right{_interval(told)}: "
+        "all such answers together, sure and doubtful ones."
+    )
+
+
+def _pointing(told: Mapping[str, Any] | None) -> str | None:
+    """Say how often the map's highest point was right on the model's test radiographs."""
+    game = (told or {}).get("pointing_game")
+    if not told or not game or game["value"] is None:
+        return None
+    return (
+        f"On {told['n']} test radiographs with a marked fracture the highest point of the map lay inside "
+        f"it in {of_hundred(game['value'])} of 100{_interval(game)}."
+    )
+
+
+def _interval(figure: Mapping[str, Any]) -> str:
+    """Say the interval of a share, nothing where it has none."""
+    if figure.get("low") is None or figure.get("high") is None:
+        return ""
+    return f" (95 % interval {of_hundred(figure['low'])} to {of_hundred(figure['high'])})"
 
 
 @cache

@@ -86,7 +86,12 @@ def predict() -> Response:
     metrics().read(reading, bundle.labels.positive)
     if not page:
         return jsonify(reading.as_json())
-    result = result_page(reading, doubt=bundle.doubt, positive=bundle.labels.positive)
+    result = result_page(
+        reading,
+        doubt=bundle.doubt,
+        positive=bundle.labels.positive,
+        tested=bundle.metrics.get("test"),
+    )
     return make_response(render_template("result.html", result=result, legend=legend()))
 
 

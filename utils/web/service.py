@@ -102,6 +102,7 @@ class ReaderService:
             reader = load_reader(
                 self.model,
                 limits=self._settings.limits,
+                prevalence=self._settings.prevalence,
                 engine=self._settings.engine,
                 cache=self._settings.engine_cache,
                 threads=self.share.threads,
