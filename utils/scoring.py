@@ -18,6 +18,7 @@ from utils.errors import InputError, UnreadableImage
 from utils.formats import SUFFIXES, decode, may_be_image
 from utils.formats.files import read_file
 from utils.formats.radiograph import MEGAPIXEL, Limits, Radiograph
+from utils.gradcam import Outputs
 from utils.inference import Reader, Reading
 from utils.preprocess import fit
 
@@ -42,6 +43,11 @@ class _Decoded:
     radiograph: Radiograph
     fitted: np.ndarray
     timing: dict[str, float]
+
+
+Look = _Decoded | InputError
+Batch = list[tuple[Path, Look]]
+_Computed = tuple[Outputs, float] | None
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -80,17 +86,20 @@ def read_files(
     """
     size, limits = reader.bundle.preprocess.image_size, reader.limits
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="decode")
+    network = ThreadPoolExecutor(1, thread_name_prefix="network")
     try:
-        waiting: list[tuple[Path, _Decoded | InputError]] = []
-        for path, outcome in _decoded_ahead(pool, files, size, limits, batch_size):
-            waiting.append((path, outcome))
-            images = [done for _, done in waiting if isinstance(done, _Decoded)]
-            held = sum(image.radiograph.pixels.size for image in images)
-            if len(images) >= batch_size or held >= _HELD_PIXELS:
-                yield from _answers(reader, waiting, overlay)
-                waiting = []
-        yield from _answers(reader, waiting, overlay)
+        decoded = _decoded_ahead(pool, files, size, limits, batch_size)
+        # The network computes a batch while the answers of the one before are made and taken.
+        before: tuple[Batch, Future[_Computed]] | None = None
+        for batch in _batches(decoded, batch_size):
+            computed = network.submit(_compute, reader, batch)
+            if before:
+                yield from _answers(reader, before[0], before[1].result(), overlay)
+            before = batch, computed
+        if before:
+            yield from _answers(reader, before[0], before[1].result(), overlay)
     finally:
+        network.shutdown(cancel_futures=True)
         pool.shutdown(cancel_futures=True)
 
 
@@ -124,9 +133,9 @@ def _may_be_image(path: Path) -> bool:
 
 def _decoded_ahead(
     pool: ThreadPoolExecutor, files: Iterable[Path], size: int, limits: Limits, ahead: int
-) -> Iterator[tuple[Path, _Decoded | InputError]]:
+) -> Iterator[tuple[Path, Look]]:
     """Decode files in the pool and yield them in order, ``ahead`` of them before they are wanted."""
-    window: deque[tuple[Path, Future[_Decoded | InputError]]] = deque()
+    window: deque[tuple[Path, Future[Look]]] = deque()
     left = iter(files)
     exhausted = False
     while True:
@@ -144,13 +153,13 @@ def _decoded_ahead(
         yield path, future.result()
 
 
-def _held(window: Iterable[tuple[Path, Future[_Decoded | InputError]]]) -> int:
+def _held(window: Iterable[tuple[Path, Future[Look]]]) -> int:
     """Count the pixels of what is decoded and waits."""
     done = [future.result() for _, future in window if future.done()]
     return sum(look.radiograph.pixels.size for look in done if isinstance(look, _Decoded))
 
 
-def _look(path: Path, size: int, limits: Limits) -> _Decoded | InputError:
+def _look(path: Path, size: int, limits: Limits) -> Look:
     """Read, decode and fit one file, or return why it cannot be."""
     started = time.perf_counter()
     try:
@@ -175,20 +184,39 @@ def _content(path: Path, limits: Limits) -> bytes:
         raise UnreadableImage(f"the file cannot be read: {error.strerror}") from error
 
 
-def _answers(
-    reader: Reader, waiting: Sequence[tuple[Path, _Decoded | InputError]], overlay: bool
-) -> Iterator[Answer]:
-    """Run the network over what is decoded and answer every file, in order."""
-    images = [done.fitted for _, done in waiting if isinstance(done, _Decoded)]
+def _batches(decoded: Iterable[tuple[Path, Look]], size: int) -> Iterator[Batch]:
+    """Gather what is decoded into batches of ``size`` images, fewer where they are large."""
+    batch: Batch = []
+    for path, look in decoded:
+        batch.append((path, look))
+        images = [done for _, done in batch if isinstance(done, _Decoded)]
+        held = sum(image.radiograph.pixels.size for image in images)
+        if len(images) >= size or held >= _HELD_PIXELS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _compute(reader: Reader, batch: Batch) -> _Computed:
+    """Run the network over a batch's images; return its outputs and the milliseconds an image."""
+    images = [done.fitted for _, done in batch if isinstance(done, _Decoded)]
+    if not images:
+        return None
     started = time.perf_counter()
-    outputs = reader.engine.run(np.stack(images)) if images else None
-    spent = 1000.0 * (time.perf_counter() - started) / max(1, len(images))
+    outputs = reader.engine.run(np.stack(images))
+    return outputs, 1000.0 * (time.perf_counter() - started) / len(images)
+
+
+def _answers(reader: Reader, batch: Batch, computed: _Computed, overlay: bool) -> Iterator[Answer]:
+    """Answer every file of a batch, in order."""
     row = 0
-    for path, done in waiting:
-        if isinstance(done, InputError) or outputs is None:
+    for path, done in batch:
+        if isinstance(done, InputError) or computed is None:
             assert isinstance(done, InputError)
             yield Answer(path, None, done)
             continue
+        outputs, spent = computed
         timing = {**done.timing, "model": spent}
         reading = reader.answer(
             done.radiograph, outputs, row, timing, overlay=overlay, pictures=overlay
