@@ -14,8 +14,9 @@ from utils.command_line import DONE, INTERRUPTED, Parser, run, whole_number
 from utils.corpus import read_corpus
 from utils.datasets import AUTO, READERS
 from utils.errors import SetupError, UnknownName
-from utils.model_builder import IMAGENET, RANDOM
+from utils.model_builder import COARSE, FINE, IMAGENET, RANDOM
 from utils.plan import Plan
+from utils.preprocess import LARGEST, SMALLEST
 from utils.schedule import SCHEDULES
 
 
@@ -73,6 +74,7 @@ def parser() -> Parser:
         "--weights",
         help=f"{IMAGENET}, {RANDOM} or a path (.npz, .h5) (default: {IMAGENET}; {RANDOM} for custom)",
     )
+    add("--map", choices=(COARSE, FINE), default=FINE, help="detail of the activation map")
     add("--dropout", type=_share, default=0.3, help="of the pooled features")
     add("--batch_norm", choices=("auto", "hold", "train"), default="auto", help="its statistics")
 
@@ -89,6 +91,12 @@ def parser() -> Parser:
     )
     add("--weight_decay", type=_not_negative, default=1e-4, help="of AdamW")
     add("--label_smoothing", type=_share, default=0.0, help="of the fracture's loss")
+    add(
+        "--location_weight",
+        type=_not_negative,
+        default=0.3,
+        help="of the loss that tells the map where the marked fractures are",
+    )
     add(
         "--region_weight",
         type=_not_negative,
@@ -128,6 +136,8 @@ def plan_of(flags: argparse.Namespace) -> Plan:
         weight_decay=flags.weight_decay,
         dropout=flags.dropout,
         label_smoothing=flags.label_smoothing,
+        detail=flags.map,
+        location_weight=flags.location_weight,
         region_weight=flags.region_weight,
         class_weight=flags.class_weight,
         augment=not flags.no_augmentation,
@@ -136,8 +146,10 @@ def plan_of(flags: argparse.Namespace) -> Plan:
         sensitivity=flags.sensitivity,
         seed=flags.seed,
     )
-    if not 32 <= plan.image_size <= 2048:
-        raise UnknownName(f"--image_size {plan.image_size} is outside 32 to 2048 pixels")
+    if not SMALLEST <= plan.image_size <= LARGEST:
+        raise UnknownName(
+            f"--image_size {plan.image_size} is outside {SMALLEST} to {LARGEST} pixels"
+        )
     if plan.weights not in (IMAGENET, RANDOM) and not Path(plan.weights).is_file():
         raise SetupError(
             f"there are no weights at {plan.weights}; --weights takes {IMAGENET}, {RANDOM}, or the path "

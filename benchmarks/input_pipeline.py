@@ -26,13 +26,17 @@ from utils.architectures import ARCHITECTURES
 from utils.augmentation import training_input
 from utils.batches import Batches
 from utils.command_line import DONE, Parser, run
-from utils.datasets.sample import Sample
-from utils.model_builder import LOGIT, batch_norms, build_model
+from utils.datasets.sample import Box, Sample
+from utils.location import lesion_mask
+from utils.model_builder import FINE, LOGIT, batch_norms, build_model
 from utils.pipeline import prepare
 from utils.preprocess import PreprocessSpec
 
 IMAGES = 256
 SECONDS = 8.0
+# Of the drawn radiographs: the size that most of FracAtlas has, pixels, and a lesion of usual size.
+HEIGHT, WIDTH = 454, 373
+LESION = Box(180.0, 220.0, 24.0, 30.0)
 
 
 def main() -> int:
@@ -50,7 +54,12 @@ def main() -> int:
         decoding = IMAGES / (time.perf_counter() - started)
         labels = np.array([sample.label for sample in samples])
         batches = Batches(
-            prepared.images, range(IMAGES), labels, regions=None, batch_size=flags.batch_size
+            prepared.images,
+            range(IMAGES),
+            labels,
+            regions=None,
+            lesions=lambda row: lesion_mask([LESION], HEIGHT, WIDTH, flags.image_size),
+            batch_size=flags.batch_size,
         )
         feeding = flags.batch_size * rate(feeder(batches, spec))
     step = trainer(flags.model, spec, flags.batch_size)
@@ -73,7 +82,7 @@ def draw(folder: Path) -> list[Sample]:
     samples = []
     for number in range(IMAGES):
         path = folder / f"{number}.jpg"
-        path.write_bytes(encode(draw_radiograph(454, 373, seed=number), "JPEG"))
+        path.write_bytes(encode(draw_radiograph(HEIGHT, WIDTH, seed=number), "JPEG"))
         samples.append(Sample(path, path.name, number % 2, path.name))
     return samples
 
@@ -81,19 +90,19 @@ def draw(folder: Path) -> list[Sample]:
 def feeder(batches: Batches, spec: PreprocessSpec) -> Callable[[], object]:
     """Return a function that makes the next batch as the network would get it."""
     layers = training_input(spec, augment=True)
-    model = keras.Model(layers.inputs, layers(layers.inputs[0], training=True))
+    model = keras.Model(layers.input, layers(layers.input, training=True))
     position = iter(range(10**9))
 
     def feed() -> object:
-        fitted, _, _ = batches[next(position) % len(batches)]
-        return model.predict_on_batch(fitted)
+        inputs, _, _ = batches[next(position) % len(batches)]
+        return model.predict_on_batch(inputs)
 
     return feed
 
 
 def trainer(architecture: str, spec: PreprocessSpec, batch_size: int) -> Callable[[], object]:
     """Return a function that takes one training step on a batch that is already scaled."""
-    network = build_model(architecture, spec.image_size)
+    network = build_model(architecture, spec.image_size, detail=FINE)
     for layer in batch_norms(network):
         layer.trainable = False
     loss = {LOGIT: keras.losses.BinaryCrossentropy(from_logits=True)}

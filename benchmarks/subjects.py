@@ -13,6 +13,7 @@ from tests.bundles import tiny_bundle
 from tests.pictures import draw_radiograph, encode
 from utils.bundle import read_bundle
 from utils.errors import InputError, SetupError
+from utils.model_builder import FINE
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def models(shipped: Path, folder: Path) -> list[Path]:
 def make_untrained(folder: Path, size: int) -> None:
     """Write the bundle; in a process of its own, so that TensorFlow's threads stay out of the benchmark."""
     folder.mkdir()
-    tiny_bundle(folder, architecture=BARRED, image_size=size, regions=REGIONS)
+    tiny_bundle(folder, architecture=BARRED, image_size=size, regions=REGIONS, detail=FINE)
 
 
 def make_pictures(folder: Path, given: Path | None) -> tuple[list[Path], Path]:

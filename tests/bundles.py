@@ -12,7 +12,9 @@ import numpy as np
 
 from utils.architectures import ARCHITECTURES
 from utils.bundle import Seen, save_bundle
+from utils.familiarity import CODES, Familiarity
 from utils.golden import golden_input
+from utils.model_builder import COARSE
 from utils.preprocess import PreprocessSpec, scale
 from utils.sidecar import (
     CHECKSUM,
@@ -29,11 +31,13 @@ def tiny_bundle(
     *,
     architecture: str = "custom",
     image_size: int = 64,
+    detail: str = COARSE,
     regions: Sequence[str] = ("hand", "leg"),
     seed: int = 0,
     threshold: float = 0.5,
     doubt: tuple[float, float] = (0.4, 0.6),
     split: dict[str, object] | None = None,
+    familiarity: Familiarity | None = None,
 ) -> Path:
     """Save a bundle as ``folder/best_model.h5`` and return that path."""
     import keras
@@ -42,7 +46,7 @@ def tiny_bundle(
     from utils.model_builder import build_model
 
     keras.utils.set_random_seed(seed)
-    network = build_model(architecture, image_size, regions=regions)
+    network = build_model(architecture, image_size, regions=regions, detail=detail)
     spec = PreprocessSpec(image_size, ARCHITECTURES[architecture].scaling)
     outputs = Outputs.of(
         explain(network).predict_on_batch(scale(golden_input(image_size), spec.scaling))
@@ -71,6 +75,7 @@ def tiny_bundle(
         },
         metrics={},
         seen=Seen(frozenset(), np.zeros((0, 32), np.uint8)),
+        familiarity=familiarity,
     )
     return path
 
@@ -83,3 +88,20 @@ def altered_sidecar(model: Path) -> Iterator[dict[str, Any]]:
     yield content
     content[CHECKSUM] = checksum(content)
     path.write_text(json.dumps(content))
+
+
+def opinion(*said: str, channels: int = 192) -> Familiarity:
+    """Return a familiarity that says these codes of every picture, and no others.
+
+    Args:
+        said: the codes.
+        channels: of the embedding; 192 is the custom network's.
+    """
+    nothing = np.zeros((channels, channels), np.float32)
+    return Familiarity(
+        mean=np.zeros(channels, np.float32),
+        whitening=nothing,
+        borders=nothing[:, :2],
+        offsets=np.zeros(2, np.float32),
+        limits={code: -1.0 if code in said else 1.0 for code in CODES},
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.pictures import draw_radiograph, encode
-from utils.augmentation import RandomPose, RandomTone, training_input
+from utils.augmentation import FITTED, LESIONS, RandomPose, RandomTone, training_input
 from utils.formats import decode
 from utils.preprocess import SCALINGS, PreprocessSpec, fit, preprocess
 
@@ -17,6 +17,11 @@ def fitted() -> np.ndarray:
     return np.stack([fit(draw_radiograph(seed=seed), 64) for seed in range(4)])[..., None]
 
 
+def entries(fitted: np.ndarray, lesions: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Name the inputs of the layers before a network; without lesions there are none."""
+    return {FITTED: fitted, LESIONS: np.zeros_like(fitted) if lesions is None else lesions}
+
+
 @pytest.mark.parametrize("augment", [True, False])
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_with_augmentation_off_a_training_batch_is_the_serving_input(
@@ -25,17 +30,28 @@ def test_with_augmentation_off_a_training_batch_is_the_serving_input(
     spec = PreprocessSpec(64, scaling)
     pixels = decode(radiograph_png).pixels
     layers = training_input(spec, augment=augment)
-    trained_on = layers(fit(pixels, 64)[None, ..., None], training=not augment)
+    trained_on, _ = layers(entries(fit(pixels, 64)[None, ..., None]), training=not augment)
     np.testing.assert_array_equal(np.asarray(trained_on)[0], preprocess(pixels, spec))
 
 
 def test_every_picture_of_a_batch_is_varied_in_its_own_way(fitted: np.ndarray) -> None:
     same = np.repeat(fitted[:1], 4, axis=0)
-    varied = np.asarray(
-        training_input(PreprocessSpec(64, "raw"), augment=True)(same, training=True)
-    )
+    layers = training_input(PreprocessSpec(64, "raw"), augment=True)
+    varied = np.asarray(layers(entries(same), training=True)[0])
     differences = [np.abs(varied[0] - other).mean() for other in varied[1:]]
     assert min(differences) > 1.0
+
+
+def test_lesions_move_with_their_pictures() -> None:
+    pictures = np.full((16, 64, 64, 1), 90, np.uint8)
+    pictures[:, 20:30, 40:46] = 250
+    lesions = np.where(pictures > 200, 255, 0).astype(np.uint8)
+    layers = training_input(PreprocessSpec(64, "raw"), augment=True)
+    varied, moved = (np.asarray(part) for part in layers(entries(pictures, lesions), training=True))
+    for picture, mask in zip(varied[..., 0], moved[..., 0], strict=True):
+        inside, outside = picture[mask > 250], picture[(mask == 0) & (picture > 0)]
+        assert inside.size > 20
+        assert inside.min() > outside.max()
 
 
 def test_a_pose_of_nothing_changes_nothing(fitted: np.ndarray) -> None:
@@ -72,7 +88,7 @@ def test_a_tone_leaves_the_black_margin_black(fitted: np.ndarray) -> None:
 def test_one_seed_gives_one_variation(fitted: np.ndarray) -> None:
     spec = PreprocessSpec(64, "raw")
     first, again, other = (
-        np.asarray(training_input(spec, augment=True, seed=seed)(fitted, training=True))
+        np.asarray(training_input(spec, augment=True, seed=seed)(entries(fitted), training=True)[0])
         for seed in (1, 1, 2)
     )
     assert np.array_equal(first, again)

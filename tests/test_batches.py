@@ -19,7 +19,9 @@ def make(**options: object) -> Batches:
 
 def test_an_epoch_shows_every_chosen_image_once() -> None:
     batches = make()
-    shown = np.concatenate([batches[index][0][:, 0, 0, 0] for index in range(len(batches))])
+    shown = np.concatenate(
+        [batches[index][0]["fitted"][:, 0, 0, 0] for index in range(len(batches))]
+    )
     assert len(batches) == 3
     assert sorted(shown) == list(range(2, 9))
 
@@ -27,7 +29,8 @@ def test_an_epoch_shows_every_chosen_image_once() -> None:
 def test_targets_and_weights_belong_to_their_images() -> None:
     batches = make()
     for index in range(len(batches)):
-        fitted, targets, weights = batches[index]
+        inputs, targets, weights = batches[index]
+        fitted = inputs["fitted"]
         assert fitted.dtype == np.uint8
         assert fitted.shape[1:] == (4, 4, 1)
         for row, number in enumerate(fitted[:, 0, 0, 0]):
@@ -42,6 +45,18 @@ def test_targets_and_weights_belong_to_their_images() -> None:
 def test_without_a_region_head_there_are_no_region_targets() -> None:
     _, targets, weights = make(regions=None)[0]
     assert set(targets) == set(weights) == {"logit"}
+
+
+def test_a_positive_that_nobody_marked_teaches_no_place() -> None:
+    marked = {3: np.array([[0, 255], [0, 0]], np.uint8).repeat(2, 0).repeat(2, 1)}
+    batches = make(lesions=lambda row: marked.get(row, np.zeros((4, 4), np.uint8)))
+    for index in range(len(batches)):
+        inputs, _, weights = batches[index]
+        for row, number in enumerate(inputs["fitted"][:, 0, 0, 0]):
+            assert np.array_equal(
+                inputs["lesions"][row, ..., 0] > 0, marked.get(number, 0) > 0 * np.ones((4, 4))
+            )
+            assert weights["location"][row] == (number != 6)
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:

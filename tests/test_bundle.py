@@ -11,10 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.bundles import altered_sidecar, tiny_bundle
-from utils.bundle import Seen, load_network, read_bundle, read_seen, seen_path
+from tests.bundles import altered_sidecar, opinion, tiny_bundle
+from utils.bundle import Seen, load_network, read_bundle, read_familiarity, read_seen, seen_path
 from utils.engine import load_engine
 from utils.errors import BundleError, ModelMissing, SetupError, UnknownName
+from utils.familiarity import UNLIKE
 from utils.golden import golden_input
 from utils.sidecar import read_sidecar, sidecar_path
 
@@ -225,3 +226,29 @@ def test_a_missing_list_of_seen_images_is_refused(bundle_path: Path) -> None:
     seen_path(bundle_path).unlink()
     with pytest.raises(SetupError, match="missing"):
         read_seen(read_bundle(bundle_path))
+
+
+def test_what_is_familiar_comes_back_and_belongs_to_the_checksum(tmp_path: Path) -> None:
+    known = opinion(UNLIKE)
+    random = np.random.default_rng(0)
+    known = replace(known, whitening=random.normal(size=(192, 192)).astype(np.float16))
+    path = tiny_bundle(tmp_path, familiarity=known)
+    found = read_familiarity(read_bundle(path))
+    assert found is not None
+    assert np.array_equal(found.whitening, known.whitening)
+    assert found.limits == known.limits
+    load_engine(path, "tensorflow")
+    with h5py.File(path, "r+") as file:
+        file["familiarity/mean"][0] = 5.0
+    with pytest.raises(BundleError, match="checksum"):
+        read_bundle(path)
+
+
+def test_a_familiarity_that_the_file_does_not_hold_is_refused(bundle_path: Path) -> None:
+    alter_sidecar(bundle_path, {"familiarity": {"limits": {UNLIKE: 1.0}, "false_alarms": {}}})
+    with pytest.raises(BundleError, match="familiar pictures"):
+        read_familiarity(read_bundle(bundle_path))
+
+
+def test_a_bundle_of_before_has_no_familiarity(saved: Path) -> None:
+    assert read_familiarity(read_bundle(saved)) is None

@@ -13,8 +13,8 @@ from scipy.stats import spearmanr
 from tests.pictures import draw_radiograph
 from utils.architectures import ARCHITECTURES
 from utils.bundle import load_network, read_bundle
-from utils.gradcam import Outputs, explain
-from utils.model_builder import EVIDENCE, LOGIT, build_model
+from utils.gradcam import Outputs, explain, signed_map
+from utils.model_builder import COARSE, EVIDENCE, FINE, LOGIT, build_model, map_shift
 from utils.preprocess import SCALINGS, PreprocessSpec, preprocess
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "best_model.h5"
@@ -42,14 +42,15 @@ def assert_map_is_gradcam(network: keras.Model, inputs: np.ndarray) -> None:
     np.testing.assert_allclose(outputs.map.sum(axis=(1, 2)) + bias, outputs.logit, atol=1e-4)
 
 
+@pytest.mark.parametrize("detail", [COARSE, FINE])
 @pytest.mark.parametrize("architecture", ["custom", "mobilenetv2", "densenet121", "efficientnetb0"])
-def test_the_map_is_gradcam_and_adds_up_to_the_logit(architecture: str) -> None:
+def test_the_map_is_gradcam_and_adds_up_to_the_logit(architecture: str, detail: str) -> None:
     keras.utils.set_random_seed(3)
-    network = build_model(architecture, 64, regions=("hand", "leg"))
+    network = build_model(architecture, 64, regions=("hand", "leg"), detail=detail)
     logit = network.get_layer(LOGIT)
     kernel, bias = logit.get_weights()
     # Shifted, so that evidence for and against both occur whatever the seed.
-    logit.set_weights([kernel + 0.01, bias + 0.7])
+    logit.set_weights([kernel + 0.1, bias + 0.7])
     spec = PreprocessSpec(64, "torch" if architecture == "densenet121" else "unit")
     inputs = np.stack([preprocess(draw_radiograph(seed=seed), spec) for seed in range(3)])
     assert spec.scaling in SCALINGS
@@ -64,13 +65,19 @@ def test_the_shipped_model_explains_itself_exactly() -> None:
     assert_map_is_gradcam(load_network(bundle), inputs)
 
 
-@pytest.mark.parametrize("architecture", ["custom", *sorted(set(ARCHITECTURES) - {"custom"})])
-def test_a_cell_looks_where_its_architecture_says(architecture: str) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "detail"),
+    [
+        *((name, COARSE) for name in ARCHITECTURES),
+        *((name, FINE) for name in ("custom", "resnet50", "densenet121", "mobilenetv2")),
+    ],
+)
+def test_a_cell_looks_where_its_architecture_says(architecture: str, detail: str) -> None:
     """The middle of what the derivative of a cell weighs, against the middle of the cell's own share."""
     size, middles = 320, []
     for seed in (0, 1):
         keras.utils.set_random_seed(seed)
-        network = build_model(architecture, size)
+        network = build_model(architecture, size, detail=detail)
         tapped = keras.Model(network.inputs[0], network.get_layer(EVIDENCE).output)
         cells, channels = tapped.output.shape[1], tapped.output.shape[3]
         random = np.random.default_rng(seed)
@@ -83,7 +90,15 @@ def test_a_cell_looks_where_its_architecture_says(architecture: str) -> None:
         places = np.arange(size) + 0.5
         own = (cells // 2 + 0.5) * size / cells
         middles += [(weight.sum(axis=axis) @ places) / weight.sum() - own for axis in (0, 1)]
-    assert np.mean(middles) == pytest.approx(ARCHITECTURES[architecture].shift, abs=3)
+    assert np.mean(middles) == pytest.approx(map_shift(architecture, detail), abs=3)
+
+
+def test_the_map_that_is_trained_is_the_map_that_is_shown() -> None:
+    network = build_model("custom", 64, detail=FINE)
+    inputs = np.random.default_rng(0).random((2, 64, 64, 3)).astype(np.float32)
+    trained = keras.Model(network.inputs[0], signed_map(network))
+    shown = explain(network).predict_on_batch(inputs)["map"]
+    np.testing.assert_allclose(np.asarray(trained(inputs)), shown, atol=1e-6)
 
 
 def test_regions_are_probabilities() -> None:
@@ -101,7 +116,7 @@ def test_a_network_without_regions_gives_none() -> None:
         explain(build_model("custom", 32)).predict_on_batch(np.ones((2, 32, 32, 3), np.float32))
     )
     assert outputs.region is None
-    assert outputs.embedding.shape == (2, 256)
+    assert outputs.embedding.shape == (2, 128 + 64)
 
 
 def test_the_shipped_models_map_depends_on_its_weights_from_the_head_to_the_first_layer() -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.bundles import altered_sidecar, tiny_bundle
+from tests.bundles import altered_sidecar, opinion, tiny_bundle
 from tests.engines import Noting
 from tests.pictures import draw_radiograph, encode
 from utils.errors import NotARadiograph, UnreadableImage
+from utils.familiarity import CODES, INVERTED, STRANGE, UNLIKE, UNSUPPORTED
 from utils.formats.radiograph import Limits
 from utils.inference import DISCLAIMER, Reader, load_reader
 
@@ -222,3 +223,44 @@ def test_without_a_prevalence_or_without_figures_an_answer_has_no_worth(
     assert caplog.text == ""
     assert Reader(reader.engine, prevalence=0.1).read(png).predictive_value is None
     assert "does not say how good it is" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("said", "certainty"),
+    [
+        ((), "definite"),
+        ((UNLIKE,), "definite"),
+        ((INVERTED,), "definite"),
+        ((UNSUPPORTED,), "doubtful"),
+    ],
+)
+def test_a_doubt_about_the_picture_is_said_beside_the_result(
+    tmp_path: Path, png: bytes, said: tuple[str, ...], certainty: str
+) -> None:
+    bundle = tiny_bundle(tmp_path, threshold=0.3, doubt=(0.2, 0.4), familiarity=opinion(*said))
+    answer = load_reader(bundle).read(png).as_json()
+    assert [warning["code"] for warning in answer["warnings"]] == list(said)
+    assert answer["prediction"] == "Fracture Detected"
+    assert answer["certainty"] == certainty
+    if UNSUPPORTED in said:
+        assert "hand, leg" in answer["warnings"][0]["message"]
+
+
+def test_of_a_picture_that_is_no_radiograph_nothing_is_said_but_why(
+    tmp_path: Path, png: bytes
+) -> None:
+    bundle = tiny_bundle(tmp_path, familiarity=opinion(UNSUPPORTED, STRANGE))
+    reading = load_reader(bundle, prevalence=0.1).read(png, page=True)
+    answer = reading.as_json()
+    for name in ("prediction", "confidence", "probability", "predictive_value", "region"):
+        assert answer[name] is None
+    assert [answer[name] for name in ("heatmap", "overlay", "peak")] == [None] * 3
+    assert answer["certainty"] == "withheld"
+    assert [warning["code"] for warning in answer["warnings"]] == [UNSUPPORTED, STRANGE]
+    assert reading.radiograph
+
+
+def test_a_bundle_without_familiarity_has_no_opinion_of_pictures(
+    reader: Reader, png: bytes
+) -> None:
+    assert not set(CODES) & {warning.code for warning in reader.read(png).warnings}

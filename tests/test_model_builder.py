@@ -13,24 +13,46 @@ from tests.conftest import SHARED, missing
 from utils.architectures import ARCHITECTURES
 from utils.errors import SetupError, UnknownName
 from utils.model_builder import (
+    COARSE,
     EVIDENCE,
+    FINE,
     LOGIT,
     REGION,
     backbone_layers,
     batch_norms,
     build_model,
+    detail_of,
     load_pretrained,
 )
 
 
+@pytest.mark.parametrize("detail", [COARSE, FINE])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_architecture_gives_a_logit_and_a_region_from_a_flat_graph(architecture: str) -> None:
-    model = build_model(architecture, 64, regions=("hand", "leg", "hip"))
+def test_every_architecture_gives_a_logit_and_a_region_from_a_flat_graph(
+    architecture: str, detail: str
+) -> None:
+    model = build_model(architecture, 64, regions=("hand", "leg", "hip"), detail=detail)
     outputs = model(np.zeros((2, 64, 64, 3), np.float32))
     assert outputs[LOGIT].shape == (2, 1)
     assert outputs[REGION].shape == (2, 3)
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
-    assert model.get_layer(EVIDENCE).output.shape[1:3] in {(2, 2), (4, 4)}
+    last = 4 if architecture == "custom" else 2
+    side = 4 * last if detail == FINE else last
+    assert model.get_layer(EVIDENCE).output.shape[1:3] == (side, side)
+    assert detail_of(model) == detail
+
+
+@pytest.mark.parametrize("architecture", ["custom", "vgg16", "densenet121", "mobilenetv2"])
+def test_the_fine_map_does_without_a_round_image_size(architecture: str) -> None:
+    model = build_model(architecture, 90, detail=FINE)
+    assert np.isfinite(np.asarray(model(np.ones((1, 90, 90, 3), np.float32))[LOGIT])).all()
+
+
+def test_the_pyramid_is_no_part_of_the_backbone() -> None:
+    coarse, fine = (
+        backbone_layers(build_model("mobilenetv2", 64, detail=d)) for d in (COARSE, FINE)
+    )
+    assert [layer.name for layer in fine] == [layer.name for layer in coarse]
 
 
 def test_without_regions_there_is_no_region_head() -> None:

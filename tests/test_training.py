@@ -19,14 +19,15 @@ import pytest
 from tests.commands import run_command
 from tests.trees import folder_tree, fracatlas_tree, mura_tree
 from train import main
-from utils.bundle import read_bundle, read_seen
+from utils.bundle import read_bundle, read_familiarity, read_seen
 from utils.corpus import Corpus, read_corpus
 from utils.engine import load_engine
 from utils.errors import DatasetError, SetupError
 from utils.evaluation import evaluate
 from utils.plan import HEAD, TUNING, Plan
-from utils.trainer import Trainer, validation_scores
+from utils.trainer import Trainer
 from utils.training import train
+from utils.validation import validation_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = Plan(
@@ -43,6 +44,8 @@ PLAN = Plan(
     weight_decay=1e-4,
     dropout=0.1,
     label_smoothing=0.0,
+    detail="fine",
+    location_weight=0.3,
     region_weight=0.2,
     class_weight="balanced",
     augment=False,
@@ -82,6 +85,19 @@ def test_a_small_network_learns_to_find_the_gap_in_a_drawn_bone(trained: Path) -
     metrics = read_bundle(trained / "best_model.h5").metrics
     assert metrics["validation"]["roc_auc"]["value"] > 0.9
     assert metrics["test"]["roc_auc"]["value"] > 0.75
+
+
+def test_the_bundle_doubts_no_more_validation_radiographs_than_it_says(
+    trained: Path, corpus: Corpus
+) -> None:
+    bundle = read_bundle(trained / "best_model.h5")
+    familiarity = read_familiarity(bundle)
+    assert familiarity is not None
+    shown = corpus.prepared.images[corpus.rows["validation"]]
+    scores = familiarity.scores(load_engine(bundle.path, "tensorflow").run(shown).embedding)
+    assert bundle.sidecar.familiarity is not None
+    for code, share in bundle.sidecar.familiarity.false_alarms.items():
+        assert (scores[code] > familiarity.limits[code] + 1e-3).mean() <= share + 1 / len(shown)
 
 
 def test_the_bundle_says_how_it_was_made(trained: Path, corpus: Corpus) -> None:
@@ -298,7 +314,7 @@ def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
         (("--epochs", "0"), 2, "whole number of at least 1"),
         (("--epoch_s", "3"), 2, "--epoch_s"),
         (("--dataset", "coco"), 2, "choose one of: mura, fracatlas, folder"),
-        (("--image_size", "9"), 2, "32 to 2048"),
+        (("--image_size", "9"), 2, "32 to 1024"),
         (("--data", "nowhere", "--weights", "none"), 2, "nowhere"),
         (("--schedule", "step"), 2, "cosine"),
         (("--weights", "gone.npz"), 3, "gone.npz"),

@@ -18,7 +18,9 @@ from config import ROOT
 from tests.conftest import missing
 from tests.serving import radiograph, send, shared_app
 from utils import errors
+from utils.familiarity import CODES as CODES_OF_DOUBT
 from utils.formats import FORMATS
+from utils.inference import DEFINITE, DOUBTFUL, DOUBTS, WITHHELD
 from utils.web import uploads
 from utils.web.errors import CODES, status_of
 from utils.web.refusal import REFUSALS
@@ -79,7 +81,8 @@ def test_the_python_examples_run(address, folder, number):
 
 
 def test_every_field_of_the_answer_is_explained():
-    explained = set(re.findall(r"^\| `(\w+)` \|", API, re.MULTILINE))
+    answer = API.split("### Warnings")[0]
+    explained = set(re.findall(r"^\| `(\w+)` \|", answer, re.MULTILINE))
     assert explained == set(send(shared_app().test_client(), radiograph()).json)
 
 
@@ -118,19 +121,14 @@ def test_every_address_is_in_the_table_and_counted():
     assert "Five addresses." in API
 
 
-def test_what_is_reserved_is_not_given_and_everything_else_that_is_given_is_documented():
-    answer, reserved = API.split("### Reserved")
-    reserved = reserved.split("## Errors")[0]
-    later = set(re.findall(r"`(\w+)`", reserved)) & {
-        *("withheld", "inverted", "not_a_radiograph", "unsupported_region", "unlike_training")
-    }
-    assert len(later) == 5
+def test_every_warning_that_can_be_given_is_documented_and_no_other():
+    section = API.split("### Warnings")[1].split("## Errors")[0]
+    documented = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
     code = (ROOT / "utils" / "inference.py").read_text(encoding="utf-8")
-    assert [name for name in later if f'"{name}"' in code] == []
-    # A truncated file is refused by the app.
-    given = set(re.findall(r'Notice\(\s*"(\w+)"', code)) - {"truncated"}
-    assert given
-    assert [name for name in given if f"`{name}`" not in answer] == []
+    given = set(re.findall(r'Notice\(\s*"(\w+)"', code)) | set(DOUBTS)
+    assert documented == given
+    assert set(CODES_OF_DOUBT) == set(DOUBTS)
+    assert all(f"`{word}`" in API for word in (DEFINITE, DOUBTFUL, WITHHELD))
 
 
 def test_the_formats_are_named():

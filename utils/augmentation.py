@@ -14,6 +14,8 @@ from keras import ops
 
 from utils.preprocess import SCALINGS, PreprocessSpec
 
+FITTED, LESIONS = "fitted", "lesions"
+
 
 class RandomPose(keras.layers.Layer):
     """Mirror, turn, scale and shift each picture of a batch, in one interpolation.
@@ -40,7 +42,7 @@ class RandomPose(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, pictures: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
-        """Return float32 (n, size, size, 1), unchanged where not training."""
+        """Return float32 (n, size, size, channels), unchanged where not training."""
         pictures = ops.cast(pictures, "float32")
         if not training:
             return pictures
@@ -136,24 +138,28 @@ def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield layer
 
 
-def training_input(spec: PreprocessSpec, *, augment: bool, seed: int = 0) -> keras.Sequential:
-    """Build the layers from fitted uint8 (n, size, size, 1) to the network's input.
+def training_input(spec: PreprocessSpec, *, augment: bool, seed: int = 0) -> keras.Model:
+    """Build the layers from fitted pictures and their lesions to the network's input.
 
     Args:
         spec: image size and scaling.
         augment: vary the pictures; never done outside training.
         seed: of the random layers.
+
+    Returns:
+        A model of two inputs, ``fitted`` and ``lesions``, uint8 (n, size, size, 1) each, and two
+        outputs: the network's input, and the lesions as float32 (n, size, size, 1) in [0, 255], moved
+        as their pictures were.
     """
-    entry = keras.Input((spec.image_size, spec.image_size, 1), dtype="uint8", name="fitted")
-    varied = [RandomPose(seed=seed), RandomTone(seed=seed + 1)] if augment else [_ToFloat()]
-    return keras.Sequential([entry, *varied, Scale(spec.scaling)], name="training_input")
-
-
-class _ToFloat(keras.layers.Layer):
-    """Cast bytes to float32."""
-
-    def __init__(self) -> None:
-        super().__init__(dtype="float32", name="to_float")
-
-    def call(self, pictures: keras.KerasTensor) -> keras.KerasTensor:
-        return ops.cast(pictures, "float32")
+    shape = (spec.image_size, spec.image_size, 1)
+    entries = [keras.Input(shape, dtype="uint8", name=name) for name in (FITTED, LESIONS)]
+    both = ops.concatenate([ops.cast(entry, "float32") for entry in entries], axis=-1)
+    if augment:
+        both = RandomPose(seed=seed)(both)
+    pictures, lesions = both[..., :1], both[..., 1:]
+    if augment:
+        pictures = RandomTone(seed=seed + 1)(pictures)
+    outputs = [Scale(spec.scaling)(pictures), lesions]
+    return keras.Model(
+        dict(zip((FITTED, LESIONS), entries, strict=True)), outputs, name="training_input"
+    )

@@ -19,14 +19,21 @@ from typing import TYPE_CHECKING, Any
 
 from utils.architectures import ARCHITECTURES
 from utils.calibration import Calibration
-from utils.errors import BundleError, FractureError, ModelMissing
+from utils.errors import BundleError, FractureError, ModelMissing, SetupError
+from utils.familiarity import (
+    FALSE_ALARMS,
+    Familiarity,
+    add_familiarity,
+    load_familiarity,
+)
 from utils.golden import golden_section
 from utils.gradcam import Outputs
-from utils.model_builder import LOGIT, REGION, build_model
+from utils.model_builder import LOGIT, REGION, build_model, detail_of, map_shift
 from utils.preprocess import PreprocessSpec
 from utils.seen import Seen, seen_from, seen_path, seen_text
 from utils.sidecar import (
     Decision,
+    FamiliaritySection,
     Labels,
     MapSection,
     ModelSection,
@@ -106,7 +113,9 @@ class Bundle:
     @property
     def map_shift(self) -> float:
         """How far right and down the map's cells look, as a share of the input's side."""
-        return ARCHITECTURES[self.architecture].shift / self.preprocess.image_size
+        told = self.sidecar.map.shift
+        shift = map_shift(self.architecture, self.sidecar.model.detail) if told is None else told
+        return shift / self.preprocess.image_size
 
     @property
     def training(self) -> dict[str, Any]:
@@ -146,13 +155,35 @@ def read_bundle(path: Path) -> Bundle:
     return bundle
 
 
+def read_familiarity(bundle: Bundle) -> Familiarity | None:
+    """Read what pictures a bundle's network is familiar with, None where the bundle does not say.
+
+    Raises:
+        BundleError: the sidecar says so, and the ``.h5`` file holds nothing that fits.
+    """
+    section = bundle.sidecar.familiarity
+    if section is None:
+        return None
+    try:
+        return load_familiarity(bundle.path, section.limits)
+    except (OSError, KeyError, SetupError) as error:
+        raise BundleError(
+            f"{bundle.path.name} does not hold what its sidecar says of familiar pictures ({error})"
+        ) from error
+
+
 def load_network(bundle: Bundle) -> keras.Model:
     """Build a bundle's network and load its weights.
 
     Raises:
         BundleError: the weights do not fit the architecture that the sidecar names.
     """
-    network = build_model(bundle.architecture, bundle.preprocess.image_size, regions=bundle.regions)
+    network = build_model(
+        bundle.architecture,
+        bundle.preprocess.image_size,
+        regions=bundle.regions,
+        detail=bundle.sidecar.model.detail,
+    )
     try:
         network.load_weights(bundle.path)
     except Exception as error:  # Keras and h5py raise half a dozen kinds
@@ -175,6 +206,7 @@ def save_bundle(
     training: dict[str, Any],
     metrics: dict[str, Any],
     seen: Seen,
+    familiarity: Familiarity | None = None,
 ) -> Bundle:
     """Write a bundle: each file in full under another name first, the sidecar last.
 
@@ -183,6 +215,7 @@ def save_bundle(
         network: with its final weights, float32.
         golden: what the explained network answers to ``golden_input``.
         seen: the images that trained, chose or calibrated it.
+        familiarity: what pictures it knows; without it no doubt about a picture is ever said.
 
     Returns:
         The bundle as read back.
@@ -191,16 +224,22 @@ def save_bundle(
     listed = seen_text(seen)
     weights_part = _part(path)
     _save_weights(network, weights_part)
+    if familiarity is not None:
+        add_familiarity(weights_part, familiarity)
     sidecar = Sidecar(
         weights_sha256=_sha256(weights_part),
         model=ModelSection(
             architecture=network.name,
+            detail=detail_of(network),
             heads={LOGIT: (labels.positive,), **({REGION: tuple(regions)} if regions else {})},
         ),
         preprocess=PreprocessSection.model_validate(spec.as_json()),
         labels=labels,
         decision=decision,
-        map=MapSection(scale_top=scale_top),
+        map=MapSection(scale_top=scale_top, shift=map_shift(network.name, detail_of(network))),
+        familiarity=None
+        if familiarity is None
+        else FamiliaritySection(limits=familiarity.limits, false_alarms=FALSE_ALARMS),
         training={**training, "seen": _seen_section(path, seen, listed)},
         metrics=metrics,
         golden=golden_section(golden),

@@ -21,6 +21,8 @@ class Epoch:
         val_loss: mean cross-entropy of the fracture on the validation part, unweighted.
         val_auc: ROC AUC on the validation part.
         val_average_precision: likewise.
+        val_pointing: share of the marked validation images whose map is highest inside the lesion; None
+            where none is marked.
     """
 
     epoch: int
@@ -31,6 +33,7 @@ class Epoch:
     val_loss: float
     val_auc: float
     val_average_precision: float
+    val_pointing: float | None = None
 
 
 def write_csv(path: Path, history: Sequence[Epoch]) -> None:
@@ -88,6 +91,9 @@ def draw_curves(path: Path, history: Sequence[Epoch]) -> None:
         color="#009e73",
         label="average precision",
     )
+    if history[-1].val_pointing is not None:
+        pointing = [row.val_pointing for row in history]
+        ranking.plot(epochs, pointing, "d-", color="#cc79a7", label="map highest in the lesion")
     best = max(history, key=lambda row: row.val_auc)
     ranking.axvline(
         best.epoch, color="0.6", linestyle=":", label=f"best epoch ({best.val_auc:.3f})"

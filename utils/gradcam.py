@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from utils.architectures import ARCHITECTURES
 from utils.errors import SetupError
 from utils.model_builder import EMBEDDING, EVIDENCE, LOGIT, REGION
 
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     import keras
 
 MAP = "map"
+
+
+def signed_map(network: keras.Model) -> keras.KerasTensor:
+    """Return the activation map as a tensor of a network's graph that follows its weights in training.
+
+    Returns:
+        float32 (n, h, w) in logits; with the head's bias its sum is the logit, where nothing is dropped.
+    """
+    import keras
+
+    evidence = network.get_layer(EVIDENCE).output
+    kernel = network.get_layer(LOGIT).kernel
+    _, height, width, _ = evidence.shape
+    return keras.ops.squeeze(keras.ops.matmul(evidence, kernel), axis=-1) / (height * width)
 
 
 def explain(network: keras.Model) -> keras.Model:
@@ -32,8 +47,9 @@ def explain(network: keras.Model) -> keras.Model:
 
     Returns:
         A model from float32 (n, size, size, 3) to a dict of float32: ``logit`` (n,), ``map``
-        (n, h, w) signed, ``embedding`` (n, channels), and ``region`` (n, regions) probabilities where
-        the network has that head.
+        (n, h, w) signed, ``embedding`` (n, channels): two feature maps from the middle of the
+        network, pooled, in which pictures of another kind differ most (see ``utils.doubt``), and
+        ``region`` (n, regions) probabilities where the network has that head.
 
     Source:
         Selvaraju et al., Grad-CAM, arXiv:1610.02391, equations 1 and 2 and appendix A (CAM as its
@@ -42,7 +58,11 @@ def explain(network: keras.Model) -> keras.Model:
     import keras
 
     evidence = network.get_layer(EVIDENCE).output
-    embedding = network.get_layer(EMBEDDING).output
+    pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="middle_pool")
+    middle = ARCHITECTURES[network.name].finer
+    embedding = keras.ops.concatenate(
+        [pool(network.get_layer(name).output) for name in middle], axis=-1
+    )
     _, height, width, channels = evidence.shape
     project = keras.layers.Conv2D(1, 1, use_bias=False, dtype="float32", name="map_projection")
     signed = project(evidence)
@@ -65,7 +85,7 @@ class Outputs:
     Args:
         logit: float32 (n,), of the positive class, before calibration.
         map: float32 (n, h, w), signed, in logits; its sum plus the head's bias is the logit.
-        embedding: float32 (n, channels), the pooled evidence.
+        embedding: float32 (n, channels), two feature maps from the middle of the network, pooled.
         region: float32 (n, regions) probabilities, or None without that head.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from utils import overlay
-from utils.bundle import Bundle
+from utils.bundle import Bundle, read_familiarity
 from utils.engine import DEFAULT_ENGINE, Engine, load_engine
+from utils.familiarity import INVERTED, STRANGE, UNLIKE, UNSUPPORTED
 from utils.formats import decode
 from utils.formats.radiograph import Limits, Radiograph
 from utils.gradcam import Outputs
@@ -28,7 +29,16 @@ DISCLAIMER = (
     "Assistance only: this is no diagnosis and no medical device. A qualified reader must look at every "
     "radiograph, whatever is shown here."
 )
-DEFINITE, DOUBTFUL = "definite", "doubtful"
+DEFINITE, DOUBTFUL, WITHHELD = "definite", "doubtful", "withheld"
+DOUBTS = {
+    STRANGE: "This does not look like a radiograph of bones, so no result is given. Send the radiograph "
+    "itself, not a photograph or a screenshot of it.",
+    UNSUPPORTED: "The model learned from no radiographs like this one: it may show another part of the body "
+    "than those it knows{parts}, or come from very different equipment. Do not rely on this result.",
+    UNLIKE: "Few radiographs that the model learned from look like this one; read the result with more care.",
+    INVERTED: "The greys seem to be inverted: bone should be bright and air dark. Send the picture the other "
+    "way round.",
+}
 # A fracture line is seldom wider than a millimetre; a hand at this many pixels has about one a millimetre.
 LOW_RESOLUTION = 200
 
@@ -122,6 +132,7 @@ class Reader:
     ) -> None:
         self.engine = engine
         self.limits = limits or Limits()
+        self._familiarity = read_familiarity(self.bundle)
         self._worth: dict[bool, dict[str, float | None]] = {}
         if prevalence is not None:
             self._worth = value_of_answers(self.bundle.metrics.get("test", {}), prevalence)
@@ -181,30 +192,38 @@ class Reader:
     ) -> Reading:
         """Turn row ``row`` of a forward pass into the reading of the radiograph it belongs to."""
         bundle = self.bundle
+        doubts = self._familiarity.doubts(outputs.embedding[row]) if self._familiarity else ()
+        withheld = STRANGE in doubts
         logit = float(outputs.logit[row])
         probability = bundle.calibration.probability(logit)
         positive = probability >= bundle.threshold
         low, high = bundle.doubt
+        unsure = low <= probability < high or UNSUPPORTED in doubts
         with _timed(timing, "map"):
-            drawn = _draw(radiograph, outputs.map[row], bundle, overlay, pictures, page)
+            shown = pictures and not withheld
+            drawn = _draw(radiograph, outputs.map[row], bundle, overlay, shown, page)
+        if withheld:
+            drawn["peak"] = None
+        label = bundle.labels.positive if positive else bundle.labels.negative
+        certain = probability if positive else 1.0 - probability
         return Reading(
-            prediction=bundle.labels.positive if positive else bundle.labels.negative,
-            confidence=probability if positive else 1.0 - probability,
-            probability=probability,
+            prediction=None if withheld else label,
+            confidence=None if withheld else certain,
+            probability=None if withheld else probability,
             threshold=bundle.threshold,
-            certainty=DOUBTFUL if low <= probability < high else DEFINITE,
+            certainty=WITHHELD if withheld else DOUBTFUL if unsure else DEFINITE,
             label_meaning=bundle.labels.meaning,
-            region=_region(bundle, outputs, row),
+            region=None if withheld else _region(bundle, outputs, row),
             width=radiograph.width,
             height=radiograph.height,
             format=radiograph.format,
-            warnings=tuple(_notices(radiograph)),
+            warnings=tuple(_notices(radiograph, doubts, bundle.regions)),
             architecture=bundle.architecture,
             sha256=bundle.sha256,
             scale_top=bundle.scale_top,
             logit=logit,
             timing_ms={name: round(value, 2) for name, value in timing.items()},
-            predictive_value=self._worth.get(positive),
+            predictive_value=None if withheld else self._worth.get(positive),
             **drawn,
         )
 
@@ -273,8 +292,13 @@ def _region(bundle: Bundle, outputs: Outputs, row: int) -> dict[str, Any] | None
     return {"label": bundle.regions[best], "probability": float(outputs.region[row, best])}
 
 
-def _notices(radiograph: Radiograph) -> Iterator[Notice]:
+def _notices(
+    radiograph: Radiograph, doubts: Sequence[str], regions: Sequence[str]
+) -> Iterator[Notice]:
     """Yield what a reader should know about the picture before trusting the answer."""
+    parts = f" ({', '.join(regions)})" if regions else ""
+    for code in doubts:
+        yield Notice(code, DOUBTS[code].format(parts=parts))
     side = min(radiograph.height, radiograph.width)
     if side < LOW_RESOLUTION:
         yield Notice(

@@ -32,7 +32,7 @@ from utils.preprocess import VERSION, fit
 log = logging.getLogger(__name__)
 
 # To be raised whenever decoding changes what a file's pixels are: caches made before are then made anew.
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 THUMBNAIL = 64
 DEFAULT_CACHE = Path("data/.cache")
 

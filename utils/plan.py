@@ -29,6 +29,8 @@ class Plan:
         weight_decay: of AdamW.
         dropout: before the heads.
         label_smoothing: of the fracture's cross-entropy.
+        detail: of the activation map, "coarse" or "fine".
+        location_weight: of the loss that tells the map where the marked fractures are.
         region_weight: of the body part's loss; 0 leaves the auxiliary head out.
         class_weight: "balanced" or "none".
         augment: vary the pictures.
@@ -51,6 +53,8 @@ class Plan:
     weight_decay: float
     dropout: float
     label_smoothing: float
+    detail: str
+    location_weight: float
     region_weight: float
     class_weight: str
     augment: bool

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from utils import overlay
-from utils.architectures import ARCHITECTURES
 from utils.corpus import Corpus
 from utils.datasets.sample import Box, Sample
 from utils.metrics import mean_with_interval, pointing_game
+from utils.model_builder import map_shift
 from utils.pipeline import FileFacts
 from utils.plan import Plan
 
@@ -137,7 +137,7 @@ def localisation_on(
         [corpus.prepared.samples[row] for row in rows],
         [corpus.prepared.files[row] for row in rows],
         [corpus.groups[row] for row in rows],
-        shift=ARCHITECTURES[plan.architecture].shift / plan.image_size,
+        shift=map_shift(plan.architecture, plan.detail) / plan.image_size,
     )
 
 

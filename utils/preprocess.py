@@ -13,10 +13,13 @@ import cv2
 import numpy as np
 
 from utils.errors import BundleError
+from utils.formats.radiograph import DETAIL
 from utils.registry import Registry
 
 VERSION = 1
 LETTERBOX = "letterbox"
+# Sides of the network's input, pixels. Large pictures are decoded no larger than DETAIL.
+SMALLEST, LARGEST = 32, DETAIL
 
 _LEVELS = np.arange(256, dtype=np.float64)[:, None]
 
@@ -70,8 +73,10 @@ class PreprocessSpec:
                 f"preprocessing version {self.version} with fit {self.fit!r} is not known here; "
                 f"this release reads version {VERSION} with fit {LETTERBOX!r}"
             )
-        if not 32 <= self.image_size <= 2048:
-            raise BundleError(f"image size {self.image_size} is outside 32 to 2048 pixels")
+        if not SMALLEST <= self.image_size <= LARGEST:
+            raise BundleError(
+                f"image size {self.image_size} is outside {SMALLEST} to {LARGEST} pixels"
+            )
         SCALINGS[self.scaling]
 
     def as_json(self) -> dict[str, int | str]:

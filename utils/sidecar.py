@@ -26,6 +26,7 @@ class ModelSection(_Section):
     """Which network the weights belong to; ``heads`` maps a head to its labels."""
 
     architecture: str
+    detail: Literal["coarse", "fine"] = "coarse"
     evidence: Literal["evidence"] = "evidence"
     logit: Literal["logit"] = "logit"
     heads: dict[str, tuple[str, ...]]
@@ -72,9 +73,25 @@ class PreprocessSection(_Section):
 
 
 class MapSection(_Section):
-    """The top of the activation map's colour scale, logits."""
+    """The top of the activation map's colour scale, logits, and where its cells look.
+
+    ``shift`` is how far right of and below the middle of its share of the input a cell looks, pixels;
+    None for what the architecture says.
+    """
 
     scale_top: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    shift: Finite | None = None
+
+
+class FamiliaritySection(_Section):
+    """From which score on each doubt about the picture is said, and how often that is without cause.
+
+    The rest of ``familiarity.Familiarity`` lies beside the weights, in the ``.h5`` file's group of that
+    name. ``false_alarms`` are shares of the validation radiographs.
+    """
+
+    limits: dict[str, Finite]
+    false_alarms: dict[str, Probability]
 
 
 class Golden(_Section):
@@ -101,6 +118,7 @@ class Sidecar(_Section):
     labels: Labels
     decision: Decision
     map: MapSection
+    familiarity: FamiliaritySection | None = None
     training: dict[str, Any]
     metrics: dict[str, Any]
     golden: Golden

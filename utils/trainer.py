@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +26,8 @@ from utils.batches import Batches, balanced_weights
 from utils.corpus import Corpus
 from utils.curves import Epoch, draw_curves, write_csv, write_tensorboard
 from utils.errors import SetupError
+from utils.gradcam import MAP, signed_map
+from utils.location import LOCATION, LocationLoss, given_loss, hits, lesion_mask
 from utils.model_builder import (
     LOGIT,
     RANDOM,
@@ -34,24 +36,21 @@ from utils.model_builder import (
     batch_norms,
     build_model,
     load_pretrained,
+    map_shift,
 )
 from utils.plan import HEAD, Plan
-from utils.preprocess import PreprocessSpec, scale
 from utils.schedule import learning_rate_at, out_of_patience
+from utils.steps import Steps, TimeUp, progress_bar
+from utils.validation import run_network, validation_scores
 
 log = logging.getLogger(__name__)
 
-PREDICT_BATCH = 32
 COMPLETED, PATIENCE, TIME, INTERRUPTED = (
     "completed",
     "out of patience",
     "out of time",
     "interrupted",
 )
-
-
-class TimeUp(Exception):
-    """The run's time is over in the middle of an epoch."""
 
 
 class Trainer:
@@ -71,16 +70,22 @@ class Trainer:
         self._compiled_for = ""
         with _dtype_policy("mixed_bfloat16" if plan.mixed_precision else "float32"):
             self.network = self._build()
-        entry = keras.Input((plan.image_size, plan.image_size, 1), dtype="uint8", name="fitted")
-        varied = training_input(plan.spec, augment=plan.augment, seed=plan.seed)(entry)
-        self.model = keras.Model(entry, self.network(varied), name="training")
         rows = corpus.rows["train"]
+        self.shift = map_shift(plan.architecture, plan.detail)
+        self.located = keras.Model(
+            self.network.inputs[0], {**self.network.output, MAP: signed_map(self.network)}
+        )
+        self.teaches_places = plan.location_weight > 0 and any(
+            corpus.prepared.samples[row].boxes for row in rows
+        )
+        self.model = self._training_model()
         balanced = plan.class_weight == "balanced"
         self.batches = Batches(
             corpus.prepared.images,
             rows,
             corpus.labels,
             regions=corpus.region_of if self.regions else None,
+            lesions=self._lesions if self.teaches_places else None,
             batch_size=plan.batch_size,
             class_weights=balanced_weights(corpus.labels[rows]) if balanced else (1.0, 1.0),
             seed=plan.seed,
@@ -153,7 +158,30 @@ class Trainer:
     def _build(self) -> keras.Model:
         plan = self.plan
         return build_model(
-            plan.architecture, plan.image_size, regions=self.regions, dropout=plan.dropout
+            plan.architecture,
+            plan.image_size,
+            regions=self.regions,
+            detail=plan.detail,
+            dropout=plan.dropout,
+        )
+
+    def _training_model(self) -> keras.Model:
+        """Return the network between its varied input and the losses."""
+        plan = self.plan
+        entry = training_input(plan.spec, augment=plan.augment, seed=plan.seed)
+        varied, lesions = entry.outputs
+        trained = self.located(varied)
+        signed = trained.pop(MAP)
+        if self.teaches_places:
+            trained[LOCATION] = LocationLoss(self.shift)((signed, lesions))
+        return keras.Model(entry.input, trained, name="training")
+
+    def _lesions(self, row: int) -> np.ndarray:
+        """Return the mask of a row's marked lesions."""
+        prepared = self.corpus.prepared
+        file = prepared.files[row]
+        return lesion_mask(
+            prepared.samples[row].boxes, file.height, file.width, self.plan.image_size
         )
 
     def _run_phases(self, deadline: float) -> str:
@@ -190,11 +218,11 @@ class Trainer:
             return learning_rate_at(self.plan.schedule, highest, share, scores)
 
         title = f"{phase} {len(done) + 1}/{epochs}"
-        with _bar(title, steps, self.progress) as bar:
+        with progress_bar(title, steps, self.progress) as bar:
             losses = self.model.fit(
-                self.batches, verbose=0, shuffle=False, callbacks=[_Steps(rate, deadline, bar)]
+                self.batches, verbose=0, shuffle=False, callbacks=[Steps(rate, deadline, bar)]
             )
-        logits = self._validate()
+        logits, pointing = self._validate()
         row = Epoch(
             epoch=len(self.history) + 1,
             phase=phase,
@@ -202,30 +230,36 @@ class Trainer:
             learning_rate=float(self.model.optimizer.learning_rate),
             loss=float(losses.history["loss"][-1]),
             **validation_scores(self.corpus.labels[self.corpus.rows["validation"]], logits),
+            val_pointing=pointing,
         )
         self.history.append(row)
         log.info(
-            "%s: loss %.4f, validation loss %.4f, AUC %.4f, average precision %.4f (%.0f s)",
+            "%s: loss %.4f, validation loss %.4f, AUC %.4f, average precision %.4f, pointing %s (%.0f s)",
             title,
             row.loss,
             row.val_loss,
             row.val_auc,
             row.val_average_precision,
+            "-" if pointing is None else f"{pointing:.3f}",
             row.seconds,
         )
         self._checkpoint()
 
-    def _validate(self) -> np.ndarray:
-        """Return the logits of the validation part."""
+    def _validate(self) -> tuple[np.ndarray, float | None]:
+        """Return the logits of the validation part, and how often a lesion is where the map is highest."""
         rows = self.corpus.rows["validation"]
-        answers = run_network(self.network, self.plan.spec, self.corpus.prepared.images, rows)
+        answers = run_network(self.located, self.plan.spec, self.corpus.prepared.images, rows)
         logits = answers[LOGIT][:, 0]
         if not np.isfinite(logits).all():
             raise SetupError(
                 "training diverged: the network's outputs are no numbers any more; use a smaller "
                 "--learning_rate"
             )
-        return logits
+        marked = [n for n, row in enumerate(rows) if self.corpus.prepared.samples[row].boxes]
+        if not marked:
+            return logits, None
+        masks = np.stack([self._lesions(rows[number]) for number in marked])
+        return logits, float(hits(answers[MAP][marked], masks, self.shift).mean())
 
     def _compile(self, phase: str) -> None:
         """Prepare the model for a phase: what is trained, its losses, a fresh optimizer."""
@@ -238,14 +272,16 @@ class Trainer:
         if hold:
             for layer in batch_norms(self.network):
                 layer.trainable = False
-        loss: dict[str, keras.losses.Loss] = {
+        loss: dict[str, keras.losses.Loss | Callable[..., keras.KerasTensor]] = {
             LOGIT: keras.losses.BinaryCrossentropy(
                 from_logits=True, label_smoothing=plan.label_smoothing
             )
         }
         if self.regions:
             loss[REGION] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        weights = {LOGIT: 1.0, REGION: plan.region_weight}
+        if self.teaches_places:
+            loss[LOCATION] = given_loss
+        weights = {LOGIT: 1.0, REGION: plan.region_weight, LOCATION: plan.location_weight}
         optimizer = keras.optimizers.AdamW(
             plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0
         )
@@ -276,54 +312,6 @@ class Trainer:
         os.replace(part, self.run / "state.json")
 
 
-class _Steps(keras.callbacks.Callback):
-    """Set the learning rate before each step, move the bar after it, stop when time is up."""
-
-    def __init__(self, rate: Any, deadline: float, bar: Any) -> None:
-        super().__init__()
-        self.rate, self.deadline, self.bar = rate, deadline, bar
-
-    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self.model.optimizer.learning_rate = self.rate(batch)
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self.bar.update()
-        if logs:
-            self.bar.set_postfix(loss=f"{logs['loss']:.4f}")
-        if time.monotonic() > self.deadline:
-            raise TimeUp
-
-
-def validation_scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
-    """Return an epoch's validation figures, by the names of ``curves.Epoch``."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
-    signs = np.where(labels == 1, 1.0, -1.0)
-    return {
-        "val_loss": float(np.mean(np.logaddexp(0.0, -signs * logits))),
-        "val_auc": float(roc_auc_score(labels, logits)),
-        "val_average_precision": float(average_precision_score(labels, logits)),
-    }
-
-
-def run_network(
-    network: keras.Model, spec: PreprocessSpec, images: np.ndarray, rows: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Answer for the fitted images of the given rows, in batches, on whatever backend trains.
-
-    Returns:
-        The network's outputs by name, float32 (len(rows), ...).
-    """
-    batches = [
-        network.predict_on_batch(scale(images[rows[start : start + PREDICT_BATCH]], spec.scaling))
-        for start in range(0, len(rows), PREDICT_BATCH)
-    ]
-    return {
-        name: np.concatenate([np.asarray(batch[name], np.float32) for batch in batches])
-        for name in batches[0]
-    }
-
-
 def _save_weights(model: keras.Model, path: Path) -> None:
     """Write weights under another name first: a checkpoint cut short must not replace a whole one."""
     part = path.with_name(f"part.{path.name}")
@@ -340,10 +328,3 @@ def _dtype_policy(name: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _bar(title: str, steps: int, shown: bool) -> Any:
-    """Return a progress bar on stderr."""
-    from tqdm import tqdm
-
-    return tqdm(total=steps, desc=title, unit="step", disable=not shown, leave=False)

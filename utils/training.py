@@ -19,15 +19,21 @@ from utils.calibration import choose_operating_point, fit_calibration
 from utils.corpus import Corpus
 from utils.datasets.duplicates import fingerprints
 from utils.datasets.split import FRACTIONS
+from utils.familiarity import Familiarity, fit_familiarity
 from utils.golden import golden_input
 from utils.gradcam import MAP, Outputs, explain
 from utils.metrics import summarise
-from utils.model_builder import LOGIT
+from utils.model_builder import EMBEDDING, LOGIT
 from utils.plan import Plan
 from utils.pointing import localisation_on
-from utils.preprocess import scale
+from utils.preprocess import placement, scale
 from utils.sidecar import CalibrationSection, Decision, Labels
-from utils.trainer import Trainer, run_network
+from utils.strangers import draw_stranger, invert, vary
+from utils.trainer import Trainer
+from utils.validation import run_network
+
+# Radiographs of the train part that familiarity is learned from, at most; pictures that are none.
+MOST_FAMILIAR, STRANGERS = 4000, 1000
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +115,7 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
         metrics["test"] = figures("test", tested[LOGIT])
         metrics["test"]["localisation"] = localisation_on(corpus, "test", tested[MAP], plan)
     used = np.concatenate([corpus.rows["train"], corpus.rows["validation"]])
+    familiarity = learn_familiarity(explained, plan, corpus, outputs.embedding)
     golden = explained.predict_on_batch(scale(golden_input(plan.image_size), plan.spec.scaling))
     return save_bundle(
         output,
@@ -145,6 +152,43 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
             frozenset(corpus.prepared.files[row].sha256[:16] for row in used),
             fingerprints(corpus.prepared.thumbnails[used]),
         ),
+        familiarity=familiarity,
+    )
+
+
+def learn_familiarity(
+    explained: keras.Model, plan: Plan, corpus: Corpus, checked: np.ndarray
+) -> Familiarity:
+    """Learn what the training radiographs look like to a network, and what strangers do.
+
+    Args:
+        explained: the network with its embedding.
+        plan: whose seed decides what is drawn.
+        corpus: whose train part is familiar.
+        checked: embeddings of its validation part.
+    """
+    random = np.random.default_rng(plan.seed)
+    prepared = corpus.prepared
+    rows = corpus.rows["train"]
+    if len(rows) > MOST_FAMILIAR:
+        rows = np.sort(random.choice(rows, MOST_FAMILIAR, replace=False))
+
+    strangers = min(STRANGERS, len(rows))
+
+    def embed(pictures: list[np.ndarray]) -> np.ndarray:
+        everything = np.arange(len(pictures))
+        return run_network(explained, plan.spec, np.stack(pictures), everything)[EMBEDDING]
+
+    def inverted(row: int) -> np.ndarray:
+        file = prepared.files[row]
+        return invert(prepared.images[row], placement(file.height, file.width, plan.image_size))
+
+    shown = [prepared.images[row] for row in rows]
+    return fit_familiarity(
+        familiar=embed([*shown, *(vary(picture, random) for picture in shown)]),
+        checked=checked,
+        strange=embed([draw_stranger(plan.image_size, random) for _ in range(strangers)]),
+        inverted=embed([inverted(row) for row in rows[::2]]),
     )
 
 

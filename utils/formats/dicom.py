@@ -14,7 +14,7 @@ from utils.errors import NotARadiograph, UnreadableImage
 from utils.formats import pixel_data, windowing
 from utils.formats.elements import PIXEL_DATA, DicomFile, read_elements
 from utils.formats.pixel_data import PixelLayout
-from utils.formats.radiograph import Limits
+from utils.formats.radiograph import Limits, Picture
 
 SOP_CLASS, MODALITY, MEDIA_SOP_CLASS = 0x00080016, 0x00080060, 0x00020002
 SAMPLES, PHOTOMETRIC, FRAMES = 0x00280002, 0x00280004, 0x00280008
@@ -90,7 +90,7 @@ BAND_ROWS = 256
 RADIOGRAPH_MODALITIES = ("CR", "DX", "DR", "RG", "RF", "SC", "OT")
 
 
-def read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.ndarray, bool]:
+def read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> Picture:
     """Decode a DICOM file that holds one plain radiograph.
 
     Args:
@@ -99,7 +99,7 @@ def read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[n
         allow_truncated: has no effect; a DICOM file that ends early is always refused.
 
     Returns:
-        float32 (height, width) in [0, 1], and False.
+        float32 (height, width) in [0, 1], never truncated.
 
     Raises:
         NotARadiograph: another modality, several frames, or no picture at all.
@@ -113,8 +113,8 @@ def read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[n
     limits.check_pixels(layout.rows, layout.columns)
     samples = pixel_data.decode_frame(file, layout)
     if layout.samples == 3:
-        return samples.astype(np.float32) / np.float32(255), False
-    return _render(samples, file, layout), False
+        return Picture(samples.astype(np.float32) / np.float32(255))
+    return Picture(_render(samples, file, layout))
 
 
 def _refuse_other_modalities(file: DicomFile) -> None:

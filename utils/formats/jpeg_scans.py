@@ -20,7 +20,9 @@ COEFFICIENTS = 64
 # What a decoder puts where nothing is left of a sequential scan, and how far rounding and the
 # neighbours' colour move it.
 FILLER, FILLER_SPREAD = 128, 2
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+# Of several bytes 0xFF in a row, all but the last are fill. One before the class, not any number of them:
+# with a fixed first byte the search is many times as fast.
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _NO_FRAME_HEADER = (0xC4, 0xC8, 0xCC)
 _SEQUENTIAL, _PROGRESSIVE, _LOSSLESS = (0xC0, 0xC1), 0xC2, 0xC3

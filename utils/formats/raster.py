@@ -33,13 +33,15 @@ from PIL import (
 from utils.errors import FractureError, NotARadiograph, UnreadableImage, UnsupportedFormat
 from utils.formats import mending
 from utils.formats.jpeg_scans import END_OF_IMAGE, read_jpeg_scans
-from utils.formats.radiograph import Limits
+from utils.formats.radiograph import DETAIL, Limits, Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 FULL_SCALE_BITS = (8, 10, 12, 14, 16)
 ORIENTATION_TAG = 0x0112
+# Orientations in which rows become columns.
+SIDEWAYS = (5, 6, 7, 8)
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 PLAIN_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 
@@ -57,7 +59,7 @@ def _border(title: str) -> Iterator[None]:
         raise UnreadableImage(f"the {title} file is damaged: {error}") from error
 
 
-def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.ndarray, bool]:
+def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> Picture:
     """Decode a PNG of any bit depth and colour type.
 
     Args:
@@ -94,15 +96,19 @@ def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.
         if image is None:
             image = PngImagePlugin.PngImageFile(io.BytesIO(plain))
         if not deep_colour:
-            return _brightness(image), truncated
+            return Picture(_brightness(image), truncated)
         samples = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
         if samples is None:
             raise UnreadableImage("the PNG file is damaged: its pixels cannot be unpacked")
-        return _upright(_deep_colour(samples), _orientation(image)), truncated
+        return Picture(_upright(_deep_colour(samples), _orientation(image)), truncated)
 
 
-def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.ndarray, bool]:
-    """Decode a JPEG; see :func:`read_png` for arguments, outcome and faults."""
+def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> Picture:
+    """Decode a JPEG, a large one at a fraction of its size (see ``radiograph.DETAIL``).
+
+    The transform of its blocks is then computed for fewer points, each a mean of those it stands for. See
+    :func:`read_png` for arguments, outcome and faults.
+    """
     with _border("JPEG"):
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(content))
         limits.check_pixels(image.height, image.width)
@@ -113,34 +119,41 @@ def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np
             raise UnreadableImage(_ends_early("JPEG"))
         if scans.end is None:
             image = JpegImagePlugin.JpegImageFile(io.BytesIO(content + END_OF_IMAGE))
+        size = (image.height, image.width)
+        # What is missing of a picture in several scans may show in its finest detail alone.
+        reduction = _reduction(size) if len(scans.scans) == 1 else 1
+        _reduce(image, reduction)
         image.load()
         if not truncated and scans.may_be_filled(_last_luminance(image)):
             padded = JpegImagePlugin.JpegImageFile(io.BytesIO(scans.padded(content)))
+            _reduce(padded, reduction)
             truncated = padded.tobytes() != image.tobytes()
             if truncated and not allow_truncated:
                 raise UnreadableImage(_ends_early("JPEG"))
-        return _brightness(image), truncated
+        if _orientation(image) in SIDEWAYS:
+            size = size[::-1]
+        return Picture(_brightness(image), truncated, size if reduction > 1 else None)
 
 
-def read_bmp(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.ndarray, bool]:
+def read_bmp(content: bytes, limits: Limits, allow_truncated: bool) -> Picture:
     """Decode a BMP; one that ends early is always refused. See :func:`read_png`."""
     with _border("BMP"):
         image = BmpImagePlugin.BmpImageFile(io.BytesIO(content))
         limits.check_pixels(image.height, image.width)
-        return _brightness(image), False
+        return Picture(_brightness(image))
 
 
-def read_tiff(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.ndarray, bool]:
+def read_tiff(content: bytes, limits: Limits, allow_truncated: bool) -> Picture:
     """Decode a TIFF of one page; one that ends early is always refused. See :func:`read_png`."""
     with _border("TIFF"):
         image = TiffImagePlugin.TiffImageFile(io.BytesIO(content))
         limits.check_pixels(image.height, image.width)
         if _has_second_page(content):
             raise NotARadiograph("this is a TIFF of several pages; a single picture is needed")
-        return _brightness(image), False
+        return Picture(_brightness(image))
 
 
-def read_webp(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np.ndarray, bool]:
+def read_webp(content: bytes, limits: Limits, allow_truncated: bool) -> Picture:
     """Decode a WebP still; one that ends early is always refused. See :func:`read_png`."""
     with _border("WebP"):
         # Its plug-in sets memory aside for the whole picture as soon as it is opened.
@@ -148,7 +161,7 @@ def read_webp(content: bytes, limits: Limits, allow_truncated: bool) -> tuple[np
         image = WebPImagePlugin.WebPImageFile(io.BytesIO(content))
         if image.n_frames > 1:
             raise NotARadiograph("this is an animated WebP; a single picture is needed")
-        return _brightness(image), False
+        return Picture(_brightness(image))
 
 
 def is_animated_gif(content: bytes) -> bool:
@@ -190,6 +203,17 @@ def _loads_whole(image: Image, header: mending.PngHeader, chunks: mending.PngChu
         if any(last_row.tobytes()):
             return True
     return mending.holds_all_pixels(header, chunks)
+
+
+def _reduction(size: tuple[int, int]) -> int:
+    """Return by how much a JPEG of (height, width) can be reduced and still be DETAIL long."""
+    return next(factor for factor in (8, 4, 2, 1) if factor == 1 or max(size) >= factor * DETAIL)
+
+
+def _reduce(image: JpegImagePlugin.JpegImageFile, factor: int) -> None:
+    """Have a JPEG decoded at one ``factor``-th of its size."""
+    if factor > 1:
+        image.draft(image.mode, (image.width // factor, image.height // factor))
 
 
 def _last_luminance(image: Image) -> int:
@@ -275,7 +299,7 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     Source:
         EXIF 2.32 (CIPA DC-008), tag 0x0112.
     """
-    if orientation in (5, 6, 7, 8):
+    if orientation in SIDEWAYS:
         pixels = pixels.T
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]

@@ -17,7 +17,7 @@ from utils.report.samples import FAILURES, failures
 from utils.report.tables import Table, tables_of
 
 # Argument of a plan to the flag of train.py, where the names differ.
-_FLAGS = {"architecture": "model"}
+_FLAGS = {"architecture": "model", "detail": "map"}
 # What stands at the head of the card.
 _SHORT = {
     "roc_auc": "area under the ROC curve",

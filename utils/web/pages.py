@@ -19,6 +19,7 @@ LEGEND_STEPS = 17
 CERTAINTY = {
     "definite": "The probability is clear of the doubtful range.",
     "doubtful": "The probability is close to the threshold: read this result as undecided.",
+    "unsupported": "The picture is unlike those the model knows: read this result as undecided.",
     "withheld": "No result is given for this picture; the notes say why.",
 }
 
@@ -75,6 +76,10 @@ def result_page(
         tested: the figures of the bundle's test part.
     """
     tone = "withheld"
+    low, high = doubt
+    why = reading.certainty
+    if why == "doubtful" and not low <= (reading.probability or 0.0) < high:
+        why = "unsupported"
     if reading.certainty == "doubtful":
         tone = "doubtful"
     elif reading.prediction is not None:
@@ -87,7 +92,7 @@ def result_page(
         threshold=percent(reading.threshold),
         doubt=doubt,
         region=None if reading.region is None else percent(reading.region["probability"]),
-        certainty=CERTAINTY[reading.certainty],
+        certainty=CERTAINTY[why],
         tone=tone,
         worth=_worth(reading),
         pointing=_pointing((tested or {}).get("localisation")),

@@ -1,0 +1,106 @@
+"""Where the map should be high: masks of the marked lesions, and the loss that draws it there."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from utils.datasets.sample import Box
+from utils.location import NOWHERE_MARGIN, LocationLoss, hits, lesion_mask
+from utils.overlay import undo_letterbox
+from utils.preprocess import fit
+
+SIDE, SIZE = 8, 64
+
+
+def maps(*hot: tuple[int, int] | None, height: float = 40.0) -> np.ndarray:
+    """Signed maps of zeros, each with one high cell (row, column) or none."""
+    signed = np.zeros((len(hot), SIDE, SIDE), np.float32)
+    for number, cell in enumerate(hot):
+        if cell:
+            signed[number][cell] = height / SIDE
+    return signed
+
+
+def masks(*rows: slice | None) -> np.ndarray:
+    """Masks that cover the same rows and columns, or nothing."""
+    drawn = np.zeros((len(rows), SIZE, SIZE, 1), np.uint8)
+    for number, covered in enumerate(rows):
+        if covered:
+            drawn[number, covered, covered] = 255
+    return drawn.astype(np.float32)
+
+
+def losses(signed: np.ndarray, covered: np.ndarray, shift: float = 0.0) -> np.ndarray:
+    """The loss of each picture."""
+    return np.asarray(LocationLoss(shift)((keras.ops.convert_to_tensor(signed), covered)))[:, 0]
+
+
+def test_a_mask_lies_where_the_fitted_picture_shows_the_lesion() -> None:
+    pixels = np.zeros((90, 120), np.float32)
+    pixels[30:50, 80:110] = 1.0
+    mask = lesion_mask([Box(80, 30, 30, 20)], 90, 120, SIZE)
+    shown = fit(pixels, SIZE)
+    assert mask[shown > 200].all()
+    assert not mask[shown < 50].any()
+
+
+def test_a_tiny_lesion_covers_one_pixel_at_least() -> None:
+    assert (lesion_mask([Box(1000, 700, 2, 2)], 2000, 2000, SIZE) > 0).sum() == 1
+
+
+def test_a_picture_without_boxes_has_an_empty_mask() -> None:
+    assert not lesion_mask([], 90, 120, SIZE).any()
+
+
+def test_the_loss_is_the_cross_entropy_of_where_or_nowhere() -> None:
+    """Against the sum written out, for a lesion of one cell and for none."""
+    signed = np.random.default_rng(0).normal(0, 0.3, (2, SIDE, SIDE)).astype(np.float32)
+    nowhere = np.log(SIDE * SIDE) + NOWHERE_MARGIN
+    scores = signed.reshape(2, -1) * SIDE
+    total = np.log(np.exp(scores).sum(axis=1) + np.exp(nowhere))
+    found = losses(signed, masks(slice(16, 24), None))
+    assert found[0] == pytest.approx(total[0] - scores[0, 2 * SIDE + 2], rel=1e-4)
+    assert found[1] == pytest.approx(total[1] - nowhere, rel=1e-4)
+
+
+def test_a_map_that_is_high_in_the_lesion_loses_least() -> None:
+    covered = masks(slice(16, 24), slice(16, 24), slice(16, 24))
+    right, wrong, nowhere = losses(maps((2, 2), (5, 5), None), covered)
+    assert right < 0.1 < nowhere < wrong
+
+
+def test_a_normal_map_should_be_low_everywhere() -> None:
+    flat, hot = losses(maps(None, (5, 5)), masks(None, None))
+    assert flat < 0.1 < hot
+
+
+def test_a_lesion_smaller_than_a_cell_can_be_found() -> None:
+    assert losses(maps((2, 2)), masks(slice(19, 21)))[0] < 0.1
+
+
+@pytest.mark.parametrize("shift", [-8.0, 8.0])
+def test_cells_that_look_aside_are_told_of_what_they_look_at(shift: float) -> None:
+    """The loss and the map that is shown move the cells the same way."""
+    signed = maps((3, 3))
+    row, column = np.unravel_index(
+        undo_letterbox(signed[0], SIZE, SIZE, shift / SIZE).argmax(), (512, 512)
+    )
+    place = int(row * SIZE / 512)
+    assert row == column
+    shown, aside = (
+        losses(signed, masks(slice(first, first + 8)), shift)[0]
+        for first in (place - place % 8, 24)
+    )
+    assert shown < 0.1 < aside
+
+
+def test_a_hit_is_a_highest_cell_whose_middle_lies_in_the_lesion() -> None:
+    covered = masks(slice(18, 24), slice(18, 20), slice(40, 48))[..., 0]
+    assert hits(maps((2, 2), (2, 2), (2, 2)), covered).tolist() == [True, False, False]
+
+
+def test_cells_that_look_aside_hit_what_they_look_at() -> None:
+    covered = masks(slice(24, 32), slice(16, 24))[..., 0]
+    assert hits(maps((2, 2), (2, 2)), covered, 8.0).tolist() == [True, False]

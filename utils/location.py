@@ -1,0 +1,118 @@
+"""Tells the activation map where the marked fractures are: the loss that trains it, and its targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from utils.datasets.sample import Box
+from utils.preprocess import placement
+
+LOCATION = "location"
+# Logits by which "nowhere" starts ahead of a whole map of zeros.
+NOWHERE_MARGIN = 4.0
+
+
+def lesion_mask(boxes: Sequence[Box], height: int, width: int, size: int) -> np.ndarray:
+    """Draw the marked lesions of a (height, width) picture as the network sees it.
+
+    Args:
+        boxes: in pixels of the picture.
+        height, width: of the picture, pixels.
+        size: side of the square that it is fitted into, pixels.
+
+    Returns:
+        uint8 (size, size): 255 inside a box, 0 elsewhere; a box covers one pixel at least.
+    """
+    place = placement(height, width, size)
+    across, down = place.width / width, place.height / height
+    mask = np.zeros((size, size), np.uint8)
+    for box in boxes:
+        top, left = place.top + box.y * down, place.left + box.x * across
+        rows = _whole(top, top + box.height * down)
+        mask[rows, _whole(left, left + box.width * across)] = 255
+    return mask
+
+
+def _whole(first: float, last: float) -> slice:
+    """Return the whole pixels that an extent covers, one at least."""
+    start = max(0, round(first))
+    return slice(start, max(start + 1, round(last)))
+
+
+def hits(signed: np.ndarray, masks: np.ndarray, shift: float = 0.0) -> np.ndarray:
+    """Say in which pictures the map's highest cell looks at a lesion.
+
+    Args:
+        signed: maps (n, side, side).
+        masks: uint8 (n, size, size), see :func:`lesion_mask`.
+        shift: see :class:`LocationLoss`.
+
+    Returns:
+        bool (n,).
+
+    Source:
+        The pointing game: Zhang et al., arXiv:1608.00507, section 4.1; without tolerance.
+    """
+    count, side, _ = signed.shape
+    size = masks.shape[1]
+    places = (np.arange(side) + 0.5) * size / side + shift
+    pixels = np.clip(places.astype(int), 0, size - 1)
+    rows, columns = np.unravel_index(signed.reshape(count, -1).argmax(axis=1), (side, side))
+    return masks[np.arange(count), pixels[rows], pixels[columns]] > 0
+
+
+def given_loss(_: keras.KerasTensor, loss: keras.KerasTensor) -> keras.KerasTensor:
+    """Return a loss that the graph itself has computed, (n, 1), as (n,)."""
+    return loss[:, 0]
+
+
+class LocationLoss(keras.layers.Layer):
+    """How far the activation map is from marking the lesion: cross-entropy of "where, or nowhere".
+
+    The places of the map, and "nowhere", share one softmax: in a radiograph with a marked lesion its
+    cells should have it all, in a normal one "nowhere". So the maximum is drawn into the lesion, and a
+    normal radiograph's map is kept low. A cell counts with its place's share of the logit times the map's
+    side, so that a handful of cells can win only by an amount that moves the logit as well.
+
+    Args:
+        shift: how far right of and below the middle of its share of the picture a cell looks, pixels.
+    """
+
+    def __init__(self, shift: float = 0.0) -> None:
+        super().__init__(dtype="float32", name="location_loss")
+        self.shift = round(shift)
+
+    def call(self, inputs: tuple[keras.KerasTensor, keras.KerasTensor]) -> keras.KerasTensor:
+        """Return the loss of each picture, float32 (n, 1).
+
+        Args:
+            inputs: the signed map (n, side, side) in logits, and the masks (n, size, size, 1) in
+                [0, 255].
+        """
+        signed, masks = inputs
+        side = signed.shape[1]
+        covered = ops.reshape(self._cells(masks, side), (-1, side * side))
+        most = ops.max(covered, axis=1, keepdims=True)
+        marked = most[:, 0] > 0
+        # The best covered cell counts fully, however small the lesion.
+        covered = covered / ops.maximum(most, 1e-6)
+        scores = ops.reshape(signed, (-1, side * side)) * side
+        nowhere = ops.full_like(scores[:, :1], math.log(side * side) + NOWHERE_MARGIN)
+        everything = ops.logsumexp(ops.concatenate([scores, nowhere], axis=1), axis=1)
+        lesion = ops.logsumexp(scores + ops.log(covered + 1e-9), axis=1)
+        return (everything - ops.where(marked, lesion, nowhere[:, 0]))[:, None]
+
+    def _cells(self, masks: keras.KerasTensor, side: int) -> keras.KerasTensor:
+        """Return how much of what each cell looks at is covered, (n, side, side) in [0, 255]."""
+        size = masks.shape[1]
+        forth, back = max(self.shift, 0), max(-self.shift, 0)
+        moved = ops.pad(masks, [[0, 0], [back, forth], [back, forth], [0, 0]])
+        moved = moved[:, forth : forth + size, forth : forth + size, :]
+        stride = round(size / side)
+        pooled = ops.average_pool(moved, stride, stride, padding="same")
+        return pooled[:, :side, :side, 0]

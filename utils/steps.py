@@ -1,0 +1,39 @@
+"""What happens around every step of a training run: its learning rate, its bar, and the end of its time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+
+
+class TimeUp(Exception):
+    """The run's time is over in the middle of an epoch."""
+
+
+class Steps(keras.callbacks.Callback):
+    """Set the learning rate before each step, move the bar after it, stop when time is up."""
+
+    def __init__(self, rate: Any, deadline: float, bar: Any) -> None:
+        super().__init__()
+        self.rate, self.deadline, self.bar = rate, deadline, bar
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Set the rate of the step that comes."""
+        self.model.optimizer.learning_rate = self.rate(batch)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Move the bar, and stop where the time is up."""
+        self.bar.update()
+        if logs:
+            self.bar.set_postfix(loss=f"{logs['loss']:.4f}")
+        if time.monotonic() > self.deadline:
+            raise TimeUp
+
+
+def progress_bar(title: str, steps: int, shown: bool) -> Any:
+    """Return a progress bar on stderr."""
+    from tqdm import tqdm
+
+    return tqdm(total=steps, desc=title, unit="step", disable=not shown, leave=False)
