@@ -74,6 +74,7 @@ def test_something_never_seen_of_another_kind_is_unsupported(fitted: Familiarity
         ((UNLIKE,), (UNLIKE,)),
         ((UNLIKE, UNSUPPORTED), (UNSUPPORTED,)),
         ((STRANGE,), ()),
+        ((UNLIKE, STRANGE), (STRANGE,)),
         ((UNLIKE, UNSUPPORTED, STRANGE), (UNSUPPORTED, STRANGE)),
         ((UNLIKE, UNSUPPORTED, INVERTED), (UNSUPPORTED, INVERTED)),
     ],

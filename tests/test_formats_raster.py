@@ -28,7 +28,9 @@ from utils.errors import (
     UnsupportedFormat,
 )
 from utils.formats import FORMATS, Limits, decode
+from utils.formats.radiograph import DETAIL
 from utils.formats.raster import full_scale
+from utils.preprocess import resize
 
 LEVELS = np.rint(draw_radiograph(48, 40) * 255).astype(np.uint8)
 UNIT = LEVELS.astype(np.float32) / np.float32(255)
@@ -651,8 +653,52 @@ def test_a_sample_of_fracatlas_equals_pillows_decoding(shared_data):
                 decode(content)
             continue
         expected = np.asarray(image.convert("L")) / np.float32(255)
-        np.testing.assert_array_equal(decode(content).pixels, expected)
+        found = decode(content)
+        assert (found.height, found.width) == expected.shape
+        if max(expected.shape) < 2 * DETAIL:
+            np.testing.assert_array_equal(found.pixels, expected)
     assert len(files) - short > 40
+
+
+LARGE = (2 * DETAIL + 10, 1500)
+
+
+def test_a_large_jpeg_is_decoded_at_half_its_size_and_says_how_large_it_is():
+    drawn = draw_radiograph(*LARGE)
+    found = decode(encode(drawn, "JPEG", quality=95))
+    assert (found.height, found.width) == LARGE
+    assert found.pixels.shape == (LARGE[0] // 2, LARGE[1] // 2)
+    means = resize(drawn.astype(np.float32), *found.pixels.shape)
+    assert np.abs(found.pixels - means).mean() < 0.01
+
+
+def test_a_jpeg_below_twice_the_detail_keeps_its_pixels():
+    found = decode(encode(draw_radiograph(2 * DETAIL - 2, 700), "JPEG"))
+    assert found.pixels.shape == (2 * DETAIL - 2, 700)
+
+
+def test_a_large_jpeg_that_lies_on_its_side_is_turned_and_so_is_its_size():
+    picture = Image.open(io.BytesIO(encode(draw_radiograph(*LARGE), "JPEG")))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", exif=exif)
+    found = decode(stream.getvalue())
+    assert (found.height, found.width) == LARGE[::-1]
+    assert found.pixels.shape == (LARGE[1] // 2, LARGE[0] // 2)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("share", [0.3, 0.8, 0.98])
+def test_a_large_jpeg_that_was_cut_and_closed_is_refused(progressive, share):
+    whole = encode(draw_radiograph(*LARGE), "JPEG", quality=90, progressive=progressive)
+    with pytest.raises(UnreadableImage, match="ends early"):
+        decode(whole[: int(share * len(whole))] + b"\xff\xd9")
+
+
+def test_a_large_progressive_jpeg_keeps_its_pixels():
+    whole = encode(draw_radiograph(*LARGE), "JPEG", progressive=True)
+    assert decode(whole).pixels.shape == LARGE
 
 
 def test_exactly_the_truncated_files_of_fracatlas_are_refused(shared_data):

@@ -249,7 +249,7 @@ def test_a_doubt_about_the_picture_is_said_beside_the_result(
 def test_of_a_picture_that_is_no_radiograph_nothing_is_said_but_why(
     tmp_path: Path, png: bytes
 ) -> None:
-    bundle = tiny_bundle(tmp_path, familiarity=opinion(UNSUPPORTED, STRANGE))
+    bundle = tiny_bundle(tmp_path, familiarity=opinion(UNLIKE, UNSUPPORTED, STRANGE))
     reading = load_reader(bundle, prevalence=0.1).read(png, page=True)
     answer = reading.as_json()
     for name in ("prediction", "confidence", "probability", "predictive_value", "region"):

@@ -51,7 +51,7 @@ ARCHITECTURES: Registry[Architecture] = Registry(
             "arXiv:1512.03385",
             finer=("conv4_block6_out", "conv3_block4_out"),
             shift=-15.5,
-            fine_shift=-3.5,
+            fine_shift=-5.5,
         ),
         "densenet121": Architecture(
             "DenseNet121",

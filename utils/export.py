@@ -21,7 +21,7 @@ from utils.openvino_runtime import EngineUnavailable, import_openvino
 from utils.tensorflow_engine import INPUT, frozen_graph
 
 # Goes into the cache's key: another one makes every graph anew.
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 GRAPH, WEIGHTS = "graph.xml", "graph.bin"
 DONE, SETUP_FAULT, BUNDLE_FAULT = 0, 3, 4
 _NAMES = {INPUT, LOGIT, MAP, EMBEDDING, REGION}

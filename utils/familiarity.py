@@ -73,11 +73,11 @@ class Familiarity:
         """Return the codes to say about one picture, of two that differ in degree the graver alone."""
         scores = self.scores(embedding[None])
         said = {code for code in CODES if float(scores[code][0]) > self.limits[code]}
-        if UNSUPPORTED in said:
-            said.discard(UNLIKE)
-        else:
+        if UNLIKE not in said:
             # Both are asked: that it is far away, and on which side.
             said.discard(STRANGE)
+        if said & {UNSUPPORTED, STRANGE}:
+            said.discard(UNLIKE)
         return tuple(code for code in CODES if code in said)
 
 
@@ -112,9 +112,8 @@ def fit_familiarity(
     borders = [border(others) for others in (strange, inverted)]
     kernels = np.stack([kernel for kernel, _ in borders], axis=1)
     offsets = np.array([offset for _, offset in borders])
-    # Rounded as they are stored, so that the limits hold for what is read back.
     mean, whitening, kernels, offsets = (
-        array.astype(np.float16).astype(np.float32) for array in (mean, whitening, kernels, offsets)
+        array.astype(np.float32) for array in (mean, whitening, kernels, offsets)
     )
     made = Familiarity(mean, whitening, kernels, offsets, dict.fromkeys(CODES, 0.0))
     found = made.scores(checked)
@@ -127,13 +126,13 @@ def fit_familiarity(
 
 
 def add_familiarity(weights: Path, familiarity: Familiarity) -> None:
-    """Put a familiarity's arrays into an ``.h5`` file, in the half precision that they are rounded to."""
+    """Put a familiarity's arrays into an ``.h5`` file."""
     import h5py
 
     with h5py.File(weights, "a") as file:
         group = file.create_group(GROUP)
         for name in ARRAYS:
-            group.create_dataset(name, data=getattr(familiarity, name).astype(np.float16))
+            group.create_dataset(name, data=getattr(familiarity, name))
 
 
 def load_familiarity(weights: Path, limits: Mapping[str, float]) -> Familiarity:
