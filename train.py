@@ -104,6 +104,12 @@ def parser() -> Parser:
         help="of the body part's loss; 0: no such head",
     )
     add("--class_weight", choices=("balanced", "none"), default="balanced", help="of the classes")
+    add(
+        "--negatives",
+        type=_not_negative,
+        default=0.0,
+        help="normal images an epoch shows for each fractured one, drawn anew; 0: all of them",
+    )
     add("--no_augmentation", action="store_true", help="show every picture as it is")
     add("--mixed_precision", action="store_true", help="compute in bfloat16")
     add("--sensitivity", type=_share, default=0.90, help="that the threshold is chosen for")
@@ -140,6 +146,7 @@ def plan_of(flags: argparse.Namespace) -> Plan:
         location_weight=flags.location_weight,
         region_weight=flags.region_weight,
         class_weight=flags.class_weight,
+        negatives=flags.negatives,
         augment=not flags.no_augmentation,
         batch_norm=flags.batch_norm,
         mixed_precision=flags.mixed_precision,

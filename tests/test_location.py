@@ -50,6 +50,20 @@ def test_a_tiny_lesion_covers_one_pixel_at_least() -> None:
     assert (lesion_mask([Box(1000, 700, 2, 2)], 2000, 2000, SIZE) > 0).sum() == 1
 
 
+def test_a_lesion_counts_most_in_its_middle() -> None:
+    """So the map's maximum is drawn there, and not to an edge that the next pixel has missed."""
+    mask = lesion_mask([Box(16, 8, 33, 17), Box(60, 60, 3, 3)], SIZE, SIZE, SIZE)
+    assert np.unravel_index(mask.argmax(), mask.shape) == (16, 32)
+    assert mask[8, 16:49].max() < 255 / 3
+    assert (mask[8:25, 16:49] > 0).all()
+    assert mask[61, 61] > 0
+    assert np.count_nonzero(mask) == 33 * 17 + 9
+
+
+def test_a_lesion_beyond_the_edge_is_drawn_as_far_as_it_is_seen() -> None:
+    assert np.count_nonzero(lesion_mask([Box(60, 60, 10, 10)], SIZE, SIZE, SIZE)) == 16
+
+
 def test_a_picture_without_boxes_has_an_empty_mask() -> None:
     assert not lesion_mask([], 90, 120, SIZE).any()
 

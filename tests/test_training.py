@@ -46,6 +46,7 @@ PLAN = Plan(
     label_smoothing=0.0,
     detail="fine",
     location_weight=0.3,
+    negatives=0.0,
     region_weight=0.2,
     class_weight="balanced",
     augment=False,

@@ -111,12 +111,12 @@ def _pyramid(
         raise_ = layers.Resizing(height, width, "nearest", name=f"{PYRAMID}_{name}_up")
         joined = layers.Add(name=f"{PYRAMID}_{name}_sum")([raise_(joined), lateral])
     joined = layers.ReLU(name=f"{PYRAMID}_relu")(joined)
-    smoothed = layers.SeparableConv2D(
-        PYRAMID_CHANNELS, 3, padding="same", activation="relu", name=f"{PYRAMID}_smooth"
-    )
+    for step in ("smooth", "refine"):
+        joined = layers.SeparableConv2D(
+            PYRAMID_CHANNELS, 3, padding="same", activation="relu", name=f"{PYRAMID}_{step}"
+        )(joined)
     # A lesion covers several cells: their mean is steadier than any one of them.
-    mean = layers.AveragePooling2D(3, strides=1, padding="same", name=f"{PYRAMID}_mean")
-    return mean(smoothed(joined))
+    return layers.AveragePooling2D(3, strides=1, padding="same", name=f"{PYRAMID}_mean")(joined)
 
 
 def _custom_blocks(inputs: keras.KerasTensor) -> keras.KerasTensor:

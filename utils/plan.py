@@ -33,6 +33,7 @@ class Plan:
         location_weight: of the loss that tells the map where the marked fractures are.
         region_weight: of the body part's loss; 0 leaves the auxiliary head out.
         class_weight: "balanced" or "none".
+        negatives: normal images an epoch shows for each positive one, drawn anew; 0 shows all.
         augment: vary the pictures.
         batch_norm: "hold" its statistics, "train" them, or "auto": hold pretrained ones.
         mixed_precision: compute in bfloat16, keep float32 weights.
@@ -57,6 +58,7 @@ class Plan:
     location_weight: float
     region_weight: float
     class_weight: str
+    negatives: float
     augment: bool
     batch_norm: str
     mixed_precision: bool

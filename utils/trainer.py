@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from utils.augmentation import reseed, training_input
-from utils.batches import Batches, balanced_weights
+from utils.batches import Batches
 from utils.corpus import Corpus
 from utils.curves import Epoch, draw_curves, write_csv, write_tensorboard
 from utils.errors import SetupError
@@ -79,7 +79,6 @@ class Trainer:
             corpus.prepared.samples[row].boxes for row in rows
         )
         self.model = self._training_model()
-        balanced = plan.class_weight == "balanced"
         self.batches = Batches(
             corpus.prepared.images,
             rows,
@@ -87,7 +86,8 @@ class Trainer:
             regions=corpus.region_of if self.regions else None,
             lesions=self._lesions if self.teaches_places else None,
             batch_size=plan.batch_size,
-            class_weights=balanced_weights(corpus.labels[rows]) if balanced else (1.0, 1.0),
+            balanced=plan.class_weight == "balanced",
+            negatives=plan.negatives,
             seed=plan.seed,
         )
 
