@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
+from utils.bundle import read_bundle
 from utils.command_line import DONE, INTERRUPTED, Parser, run, whole_number
 from utils.corpus import read_corpus
 from utils.datasets import AUTO, READERS
@@ -103,6 +104,8 @@ def parser() -> Parser:
         default=0.2,
         help="of the body part's loss; 0: no such head",
     )
+    add("--teacher", help="a bundle whose network teaches this one what it sees, a .h5 path")
+    add("--teacher_weight", type=_not_negative, default=1.0, help="of the loss that does so")
     add("--class_weight", choices=("balanced", "none"), default="balanced", help="of the classes")
     add(
         "--negatives",
@@ -122,7 +125,7 @@ def plan_of(flags: argparse.Namespace) -> Plan:
 
     Raises:
         UnknownName: a name that is in none of the tables.
-        SetupError: there is no weight file at the path given.
+        SetupError: there is no weight file, or no teacher, at the path given.
     """
     ARCHITECTURES[flags.model]
     if flags.dataset != AUTO:
@@ -145,6 +148,8 @@ def plan_of(flags: argparse.Namespace) -> Plan:
         detail=flags.map,
         location_weight=flags.location_weight,
         region_weight=flags.region_weight,
+        teacher=flags.teacher,
+        teacher_weight=flags.teacher_weight,
         class_weight=flags.class_weight,
         negatives=flags.negatives,
         augment=not flags.no_augmentation,
@@ -162,6 +167,8 @@ def plan_of(flags: argparse.Namespace) -> Plan:
             f"there are no weights at {plan.weights}; --weights takes {IMAGENET}, {RANDOM}, or the path "
             "of a .npz or .h5 file"
         )
+    if plan.teacher:
+        read_bundle(Path(plan.teacher))
     return plan
 
 

@@ -19,7 +19,7 @@ import pytest
 from tests.commands import run_command
 from tests.trees import folder_tree, fracatlas_tree, mura_tree
 from train import main
-from utils.bundle import read_bundle, read_familiarity, read_seen
+from utils.bundle import load_network, read_bundle, read_familiarity, read_seen
 from utils.corpus import Corpus, read_corpus
 from utils.engine import load_engine
 from utils.errors import DatasetError, SetupError
@@ -48,6 +48,8 @@ PLAN = Plan(
     location_weight=0.3,
     negatives=0.0,
     region_weight=0.2,
+    teacher=None,
+    teacher_weight=1.0,
     class_weight="balanced",
     augment=False,
     batch_norm="auto",
@@ -169,6 +171,32 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path, corpus: Corpus) 
         resumed.network.get_weights(), whole.network.get_weights(), strict=True
     ):
         assert np.array_equal(ours, theirs)
+
+
+def test_training_twice_with_one_seed_gives_one_split_and_one_network(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    plan = replace(PLAN, augment=True, negatives=0.5)
+    first, again, other = (
+        train(replace(plan, seed=seed), corpus, tmp_path / name, tmp_path / name / "m.h5")
+        for name, seed in (("first", 3), ("again", 3), ("other", 4))
+    )
+    assert first["metrics"] == again["metrics"] != other["metrics"]
+    ours, theirs, others = (
+        load_network(read_bundle(tmp_path / name / "m.h5")).get_weights()
+        for name in ("first", "again", "other")
+    )
+    assert all(np.array_equal(one, two) for one, two in zip(ours, theirs, strict=True))
+    assert not np.array_equal(ours[0], others[0])
+
+
+def test_the_split_depends_on_the_seed_alone(tmp_path: Path, corpus: Corpus) -> None:
+    def parts(seed: int) -> dict[str, list[int]]:
+        options = {"regions": (), "size": 32, "seed": seed, "cache": tmp_path}
+        read = read_corpus(corpus.dataset.root, dataset="auto", **options)
+        return {part: rows.tolist() for part, rows in read.rows.items()}
+
+    assert parts(3) == parts(3) != parts(4)
 
 
 def run_epochs(plan: Plan, corpus: Corpus, run: Path, epochs: int) -> Trainer:
@@ -319,6 +347,7 @@ def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
         (("--data", "nowhere", "--weights", "none"), 2, "nowhere"),
         (("--schedule", "step"), 2, "cosine"),
         (("--weights", "gone.npz"), 3, "gone.npz"),
+        (("--weights", "none", "--teacher", "gone.h5"), 3, "gone.h5"),
     ],
 )
 def test_a_wrong_flag_is_one_line_naming_the_choices(

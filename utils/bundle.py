@@ -172,15 +172,19 @@ def read_familiarity(bundle: Bundle) -> Familiarity | None:
         ) from error
 
 
-def load_network(bundle: Bundle) -> keras.Model:
+def load_network(bundle: Bundle, image_size: int | None = None) -> keras.Model:
     """Build a bundle's network and load its weights.
+
+    Args:
+        bundle: what ``read_bundle`` returned.
+        image_size: side of its input where it should differ from the bundle's, pixels.
 
     Raises:
         BundleError: the weights do not fit the architecture that the sidecar names.
     """
     network = build_model(
         bundle.architecture,
-        bundle.preprocess.image_size,
+        image_size or bundle.preprocess.image_size,
         regions=bundle.regions,
         detail=bundle.sidecar.model.detail,
     )

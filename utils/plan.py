@@ -32,6 +32,8 @@ class Plan:
         detail: of the activation map, "coarse" or "fine".
         location_weight: of the loss that tells the map where the marked fractures are.
         region_weight: of the body part's loss; 0 leaves the auxiliary head out.
+        teacher: path of a bundle whose network teaches this one, None without.
+        teacher_weight: of the loss that holds the two together.
         class_weight: "balanced" or "none".
         negatives: normal images an epoch shows for each positive one, drawn anew; 0 shows all.
         augment: vary the pictures.
@@ -57,6 +59,8 @@ class Plan:
     detail: str
     location_weight: float
     region_weight: float
+    teacher: str | None
+    teacher_weight: float
     class_weight: str
     negatives: float
     augment: bool

@@ -41,7 +41,10 @@ from utils.model_builder import (
 from utils.plan import HEAD, Plan
 from utils.schedule import learning_rate_at, out_of_patience
 from utils.steps import Steps, TimeUp, progress_bar
+from utils.teacher import Teacher, feature_maps
 from utils.validation import run_network, validation_scores
+
+FEATURES = "features"
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +78,9 @@ class Trainer:
         self.located = keras.Model(
             self.network.inputs[0], {**self.network.output, MAP: signed_map(self.network)}
         )
+        self.teacher = Teacher(Path(plan.teacher), plan.image_size) if plan.teacher else None
+        if self.teacher:
+            self.teacher.check(corpus)
         self.teaches_places = plan.location_weight > 0 and any(
             corpus.prepared.samples[row].boxes for row in rows
         )
@@ -168,10 +174,16 @@ class Trainer:
     def _training_model(self) -> keras.Model:
         """Return the network between its varied input and the losses."""
         plan = self.plan
-        entry = training_input(plan.spec, augment=plan.augment, seed=plan.seed)
-        varied, lesions = entry.outputs
-        trained = self.located(varied)
-        signed = trained.pop(MAP)
+        scalings = [self.teacher.scaling] if self.teacher else []
+        entry = training_input(plan.spec, augment=plan.augment, seed=plan.seed, also=scalings)
+        varied, lesions, *others = entry.outputs
+        followed = {**self.located.output, FEATURES: feature_maps(self.network)}
+        trained = keras.Model(self.network.inputs[0], followed)(varied)
+        signed, maps = trained.pop(MAP), trained.pop(FEATURES)
+        if self.teacher:
+            trained[LOGIT] = self.teacher.teach(
+                trained[LOGIT], maps, others[0], plan.teacher_weight
+            )
         if self.teaches_places:
             trained[LOCATION] = LocationLoss(self.shift)((signed, lesions))
         return keras.Model(entry.input, trained, name="training")

@@ -21,9 +21,9 @@ from utils.datasets.duplicates import fingerprints
 from utils.datasets.split import FRACTIONS
 from utils.familiarity import Familiarity, fit_familiarity
 from utils.golden import golden_input
-from utils.gradcam import MAP, Outputs, explain
+from utils.gradcam import EMBEDDING, MAP, Outputs, explain
 from utils.metrics import summarise
-from utils.model_builder import EMBEDDING, LOGIT
+from utils.model_builder import LOGIT
 from utils.plan import Plan
 from utils.pointing import localisation_on
 from utils.preprocess import placement, scale
@@ -141,7 +141,12 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
             "split": {"seed": plan.seed, "fractions": list(FRACTIONS)},
             "seed": plan.seed,
             # The file's name alone: where it lay on one machine helps nobody else.
-            "args": {**asdict(plan), "weights": Path(plan.weights).name},
+            "args": {
+                **asdict(plan),
+                "weights": Path(plan.weights).name,
+                "teacher": plan.teacher and Path(plan.teacher).name,
+            },
+            **({"teacher": trainer.teacher.bundle.sha256[:12]} if trainer.teacher else {}),
             "outcome": outcome,
             "epochs": len(trainer.history),
             "minutes": round(sum(row.seconds for row in trainer.history) / 60, 1),
