@@ -64,6 +64,9 @@ class Row:
         return cls(**fields, bar=Bar(**saved["bar"]) if saved["bar"] else None)
 
 
+# The exit code of a benchmark with a bar that does not hold.
+BARS_FAILED = 1
+
 # The bars for DenseNet121 at the shipped input size, same run, same machine, same weights.
 P50 = Bar("at most", 1 / 12, "1/12 or less")
 THROUGHPUT = Bar("at least", 12.0, "12 times or more")

@@ -25,13 +25,14 @@ import numpy as np
 import psutil
 
 from benchmarks import machine
-from benchmarks.subjects import DEFAULT_SIZE, REGIONS
+from benchmarks.subjects import DEFAULT_SIZE, SHIPPED, untrained
 from config import read_settings
+from tests.processes import ROOT
 from utils.bundle import Bundle, read_bundle
 from utils.command_line import DONE, Parser, run
 from utils.cores import usable_cores
+from utils.model_builder import COARSE
 
-ROOT = Path(__file__).resolve().parents[1]
 ENGINES = {
     "tensorflow float32": ("tensorflow", "float32"),
     "openvino float32": ("openvino", "float32"),
@@ -47,7 +48,7 @@ def main() -> int:
     make = Parser(__doc__)
     add = make.add_argument
     add("what", choices=("agreement", "speed"))
-    add("--model", type=Path, default=Path("models/best_model.h5"), help="the bundle")
+    add("--model", type=Path, default=SHIPPED, help="the bundle")
     add("--untrained", metavar="ARCHITECTURE", help="measure an untrained network of this size")
     add("--data", type=Path, default=Path("data"), help="the dataset to agree on")
     add("--images", type=Path, default=Path("data/.cache"), help="where prepared images are kept")
@@ -57,7 +58,7 @@ def main() -> int:
         model = flags.model
         if flags.untrained:
             size = read_bundle(model).preprocess.image_size if model.is_file() else DEFAULT_SIZE
-            model = untrained(flags.untrained, size, Path(place))
+            model = untrained(flags.untrained, size, COARSE, Path(place))
         print(machine.as_markdown(machine.facts()), end="\n\n")
         bundle = read_bundle(model)
         print(f"{bundle.architecture} at {bundle.preprocess.image_size} px\n")
@@ -74,19 +75,6 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
     for row in (head, ("---",) * len(head), *rows):
         print("|", " | ".join(str(cell) for cell in row), "|")
     print(flush=True)
-
-
-def untrained(architecture: str, size: int, folder: Path) -> Path:
-    """Make a bundle with random weights; in another process, to keep TensorFlow out of this one."""
-    call = f"tiny_bundle(Path({str(folder)!r}), architecture={architecture!r}, image_size={size}"
-    code = "from pathlib import Path; from tests.bundles import tiny_bundle; "
-    subprocess.run(
-        [sys.executable, "-c", f"{code}{call}, regions={REGIONS!r})"],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
-    return folder / "best_model.h5"
 
 
 def agreement(model: Path, data: Path, images: Path) -> None:

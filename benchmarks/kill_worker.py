@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import logging
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,23 +23,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import psutil
 
-from benchmarks import bars, machine
-from benchmarks.bars import Bar, Row, as_text, failed
+from benchmarks import bars
+from benchmarks.bars import BARS_FAILED, Bar, Row, as_text, failed
 from benchmarks.load import OK
 from benchmarks.performance import save
-from benchmarks.servers import ROOT, Server, serve_app
-from benchmarks.subjects import SHIPPED, make_pictures, models, settings_of
-from utils.bundle import read_bundle
+from benchmarks.servers import Server
+from benchmarks.subjects import add_server_flags, make_pictures, serve_first
+from tests.processes import ROOT, running
 from utils.command_line import DONE, Parser, run
 from utils.errors import SetupError
 
 log = logging.getLogger(__name__)
 
-BARS_FAILED = 1
 KILLS = 3
 LOOK_SECONDS = 0.01
 PATIENCE_SECONDS = 60.0
 BETWEEN_SECONDS = 4.0
+# The load client waits for what it has sent before it tells of it.
+LAST_ANSWER_SECONDS = 300.0
 BACK = Bar("at most", 10.0, "10 s or less")
 MEANWHILE = Bar("at least", 1.0, "at least 1")
 
@@ -51,27 +51,14 @@ def main() -> int:
     add = make.add_argument
     add("--kills", type=int, default=KILLS, help="workers to kill, one after the other")
     add("--clients", type=int, default=8, help="that send at the same time")
-    add("--model", type=Path, default=SHIPPED, help="the shipped model, for its input size")
-    add("--flags", default="", help='more of the app\'s gunicorn flags, as in "-w 4"')
-    add("--set", nargs="*", default=[], metavar="FRACTURE_NAME=VALUE", help="more of its settings")
+    add_server_flags(make)
     flags = make.parse_args()
     with tempfile.TemporaryDirectory(prefix="fracture-kill-") as place:
         folder = Path(place)
-        model = models(flags.model, folder)[0]
         pictures, _ = make_pictures(folder, None)
-        facts = machine.facts()
-        with serve_app(
-            model,
-            folder,
-            folder / "cache",
-            flags=flags.flags.split(),
-            changes=settings_of(flags.set),
-        ) as server:
-            server.first_answer(pictures[0].read_bytes())
+        with serve_first(flags, folder, pictures) as (server, results):
             kills, records = shoot(server, pictures, flags.clients, flags.kills)
-        bundle = read_bundle(model)
-    name = f"{bundle.architecture} at {bundle.preprocess.image_size} pixels"
-    results = {"machine": facts, "model": name, "clients": flags.clients} | digest(kills, records)
+    results |= {"clients": flags.clients} | digest(kills, records)
     rows = [Row.of(row) for row in results["rows"]]
     print(f"{results['requests']} requests, {len(kills)} workers killed\n\n{as_text(rows)}")
     if flags.kills >= KILLS:
@@ -83,22 +70,21 @@ def shoot(
     server: Server, pictures: list[Path], clients: int, kills: int
 ) -> tuple[list[dict[str, Any]], list[list[Any]]]:
     """Load the server and kill one worker after the other; returns the kills and the requests."""
-    command = [sys.executable, "benchmarks/load.py", server.address, *map(str, pictures)]
-    command += [f"--clients={clients}", "--fresh", "--records", "--warm=0"]
+    wanted = [f"--clients={clients}", "--fresh", "--records", "--warm=0"]
     # It is told to stop once the last worker is back.
-    command += [f"--seconds={kills * (PATIENCE_SECONDS + BETWEEN_SECONDS)}"]
+    wanted += [f"--seconds={kills * (PATIENCE_SECONDS + BETWEEN_SECONDS)}"]
+    command = server.load_command(pictures, *wanted)
     found = []
     with tempfile.TemporaryFile() as answer:
-        client = subprocess.Popen(command, cwd=ROOT, stdout=answer)
-        try:
+        client = running(
+            command, seconds=LAST_ANSWER_SECONDS, asked=signal.SIGINT, cwd=ROOT, stdout=answer
+        )
+        with client:
             for _ in range(kills):
                 time.sleep(BETWEEN_SECONDS)
                 found.append(_kill_one(server))
                 log.info("killed: %s", found[-1])
             time.sleep(BETWEEN_SECONDS)
-        finally:
-            client.send_signal(signal.SIGINT)
-            client.wait()
         answer.seek(0)
         return found, json.loads(answer.read())["records"]
 

@@ -20,15 +20,8 @@ from benchmarks.load import OK, with_comment
 from benchmarks.machine import DISTURBED
 from benchmarks.plan import LEVELS, Plan
 from benchmarks.quiet import Quiet
-from benchmarks.servers import (
-    ROOT,
-    Recipe,
-    Server,
-    app_settings,
-    clean_environment,
-    serve_app,
-    serve_recipe,
-)
+from benchmarks.servers import Recipe, Server, serve_app, serve_recipe
+from tests.processes import ROOT, app_environment
 from utils.cores import usable_cores
 from utils.errors import SetupError
 
@@ -265,7 +258,7 @@ class Bench:
         }
 
     def _environment(self) -> dict[str, str]:
-        return clean_environment() | app_settings(self.cache, self.changes)
+        return app_environment(self.folder, self.cache, self.changes)
 
 
 def _load(
@@ -278,9 +271,9 @@ def _load(
     timings: bool = False,
 ) -> dict[str, Any]:
     """Let the load client, a process of its own, send pictures to a server."""
-    command = [sys.executable, "benchmarks/load.py", server.address, *map(str, pictures)]
-    command += [f"--clients={clients}", f"--seconds={seconds}", f"--warm={warm}"]
-    command += [f"--server={server.process.pid}", *(["--timings"] if timings else [])]
+    flags = [f"--clients={clients}", f"--seconds={seconds}", f"--warm={warm}"]
+    flags += [f"--server={server.process.pid}", *(["--timings"] if timings else [])]
+    command = server.load_command(pictures, *flags)
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     if seconds and not answer["answered"]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,9 +13,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks.load import OK, Load
+from tests.processes import ROOT, app_environment, clean_environment, gunicorn
 from utils.errors import SetupError
 
-ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
 APP = "app:app"
 MIB = 2**20
@@ -75,6 +72,10 @@ class Server:
                 continue  # It has ended since it was listed.
         return found
 
+    def load_command(self, pictures: Sequence[Path], *flags: str) -> list[str]:
+        """Return the load client's command that sends pictures here."""
+        return [sys.executable, "benchmarks/load.py", self.address, *map(str, pictures), *flags]
+
     def first_answer(self, picture: bytes) -> float:
         """Return the seconds from the start of the process to the first successful prediction."""
         load = Load(self.address, [picture])
@@ -105,63 +106,25 @@ def serve_app(
         flags: more of gunicorn's.
         changes: more FRACTURE_* settings.
     """
-    settings = {
-        "FRACTURE_MODEL": str(model),
-        "FRACTURE_UPLOAD_FOLDER": str(folder / "uploads"),
-        "FRACTURE_INSTANCE_FOLDER": str(folder / "instance"),
-        **app_settings(cache, changes),
-    }
-    with _serve(APP, ROOT, flags, settings, folder / "app.log") as server:
+    settings = {"FRACTURE_MODEL": str(model), **(changes or {})}
+    environment = app_environment(folder, cache, settings)
+    with _serve(APP, ROOT, flags, environment, folder / "app.log") as server:
         yield server
-
-
-def app_settings(cache: Path, changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the settings that decide how the engine runs, for the server and for what it is held to."""
-    return {"FRACTURE_CACHE_FOLDER": str(cache), **(changes or {})}
 
 
 @contextmanager
 def serve_recipe(model: Path, folder: Path, setting: Recipe) -> Iterator[Server]:
     """Run the usual recipe; in its own folder, so that gunicorn does not find the app's settings."""
     log = folder / f"recipe-{setting.workers}-{setting.threads}.log"
-    with _serve(
-        "recipe:app", ROOT / "benchmarks", setting.flags, {"RECIPE_MODEL": str(model)}, log
-    ) as server:
+    environment = clean_environment() | {"RECIPE_MODEL": str(model)}
+    with _serve("recipe:app", ROOT / "benchmarks", setting.flags, environment, log) as server:
         yield server
 
 
 @contextmanager
 def _serve(
-    target: str, folder: Path, flags: Sequence[str], settings: Mapping[str, str], log: Path
+    target: str, folder: Path, flags: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> Iterator[Server]:
-    address = f"127.0.0.1:{free_port()}"
-    with log.open("wb") as stream:
-        started = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", *flags, "-b", address, target],
-            cwd=folder,
-            env={**clean_environment(), **settings},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield Server(f"http://{address}", process, log, started, target == APP)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def clean_environment() -> dict[str, str]:
-    """Return this environment without the settings that its owner may have for another server."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("FRACTURE_")}
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    started = time.monotonic()
+    with gunicorn(target, flags, log, seconds=60, cwd=folder, env=environment) as (url, process):
+        yield Server(url, process, log, started, target == APP)

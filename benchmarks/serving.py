@@ -20,26 +20,24 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import machine, performance
-from benchmarks.bars import Row, as_text, failed
+from benchmarks.bars import BARS_FAILED, Row, as_text, failed
 from benchmarks.measurements import Bench
 from benchmarks.performance import RESULTS, save
 from benchmarks.plan import FULL, LEVELS, QUICK, SECOND
 from benchmarks.quiet import Quiet
-from benchmarks.servers import ROOT
 from benchmarks.subjects import (
     BARRED,
     DEFAULT_SIZE,
-    SHIPPED,
+    add_server_flags,
     describe,
     make_pictures,
     models,
     settings_of,
 )
 from benchmarks.table import rows
+from tests.processes import ROOT
 from utils.bundle import read_bundle
 from utils.command_line import DONE, Parser, run
-
-BARS_FAILED = 1
 
 
 def main() -> int:
@@ -48,9 +46,7 @@ def main() -> int:
     add = make.add_argument
     add("--quick", action="store_true", help="a short look at the first model; nothing is kept")
     add("--pictures", type=Path, help="folder of JPEGs or PNGs to send instead of drawn ones")
-    add("--model", type=Path, default=SHIPPED, help="the shipped model")
-    add("--flags", default="", help='more of the app\'s gunicorn flags, as in "-w 4"')
-    add("--set", nargs="*", default=[], metavar="FRACTURE_NAME=VALUE", help="more of its settings")
+    add_server_flags(make, model="the shipped model")
     add("--training", action="store_true", help="also the training's input pipeline, some minutes")
     add("--patience", type=float, default=300.0, help="seconds to wait for other programs, in all")
     flags = make.parse_args()

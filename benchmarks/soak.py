@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,19 +22,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from benchmarks import bars, machine
-from benchmarks.bars import Row, as_text, failed
+from benchmarks import bars
+from benchmarks.bars import BARS_FAILED, Row, as_text, failed
 from benchmarks.load import OK
 from benchmarks.performance import save
-from benchmarks.servers import ROOT, Server, serve_app
-from benchmarks.subjects import SHIPPED, models, settings_of
+from benchmarks.servers import Server
+from benchmarks.subjects import add_server_flags, serve_first
 from tests.pictures import draw_radiograph, encode
-from utils.bundle import read_bundle
+from tests.processes import ROOT, running
 from utils.command_line import DONE, Parser, run
 
 log = logging.getLogger(__name__)
 
-BARS_FAILED = 1
 REFUSED = "503"
 SAMPLE_SECONDS = 2.0
 # What the first requests leave behind (scratch space of every thread) is no growth.
@@ -50,36 +48,18 @@ def main() -> int:
     add = make.add_argument
     add("--minutes", type=float, default=10.0, help="at saturation, after a minute that settles it")
     add("--clients", type=int, default=16, help="that send at the same time")
-    add("--model", type=Path, default=SHIPPED, help="the shipped model, for its input size")
-    add("--flags", default="", help='more of the app\'s gunicorn flags, as in "-w 4"')
-    add("--set", nargs="*", default=[], metavar="FRACTURE_NAME=VALUE", help="more of its settings")
+    add_server_flags(make)
     flags = make.parse_args()
     with tempfile.TemporaryDirectory(prefix="fracture-soak-") as place:
         folder = Path(place)
-        model = models(flags.model, folder)[0]
         pictures = []
         for seed, (height, width) in enumerate(SIZES):
             pictures.append(folder / f"{seed}.jpg")
             drawn = encode(draw_radiograph(height, width, seed=seed), "JPEG", quality=90)
             pictures[-1].write_bytes(drawn)
-        results: dict[str, Any] = {"machine": machine.facts()}
-        with serve_app(
-            model,
-            folder,
-            folder / "cache",
-            flags=flags.flags.split(),
-            changes=settings_of(flags.set),
-        ) as server:
-            server.first_answer(pictures[0].read_bytes())
+        with serve_first(flags, folder, pictures) as (server, results):
             run_, memory = soak(server, pictures, flags.clients, flags.minutes * 60)
-        bundle = read_bundle(model)
-    size = bundle.preprocess.image_size
-    results |= {
-        "model": f"{bundle.architecture} at {size} pixels",
-        "minutes": flags.minutes,
-        "clients": flags.clients,
-    }
-    results |= digest(run_, memory)
+    results |= {"minutes": flags.minutes, "clients": flags.clients} | digest(run_, memory)
     rows = [Row.of(row) for row in results["rows"]]
     print(f"{results['requests']} requests: {results['outcomes']}\n\n{as_text(rows)}")
     if flags.minutes >= 10:
@@ -91,19 +71,19 @@ def soak(
     server: Server, pictures: list[Path], clients: int, seconds: float
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Load the server and look at its workers' memory meanwhile."""
-    command = [sys.executable, "benchmarks/load.py", server.address, *map(str, pictures)]
-    command += [f"--clients={clients}", f"--warm={SETTLE_SECONDS}", f"--seconds={seconds}"]
-    command += ["--records", f"--server={server.process.pid}"]
+    wanted = [f"--clients={clients}", f"--warm={SETTLE_SECONDS}", f"--seconds={seconds}"]
+    wanted += ["--records", f"--server={server.process.pid}"]
+    command = server.load_command(pictures, *wanted)
     memory = []
     with tempfile.TemporaryFile() as answer:
-        client = subprocess.Popen(command, cwd=ROOT, stdout=answer)
-        began = time.monotonic()
-        while client.poll() is None:
-            workers = server.worker_mib()
-            memory.append({"second": time.monotonic() - began, "workers_mib": workers})
-            if len(memory) % 30 == 0:
-                log.info("%4.0f s: %s MiB", memory[-1]["second"], list(workers.values()))
-            time.sleep(SAMPLE_SECONDS)
+        with running(command, cwd=ROOT, stdout=answer) as client:
+            began = time.monotonic()
+            while client.poll() is None:
+                workers = server.worker_mib()
+                memory.append({"second": time.monotonic() - began, "workers_mib": workers})
+                if len(memory) % 30 == 0:
+                    log.info("%4.0f s: %s MiB", memory[-1]["second"], list(workers.values()))
+                time.sleep(SAMPLE_SECONDS)
         answer.seek(0)
         return json.loads(answer.read()), memory
 

@@ -1,17 +1,24 @@
-"""What is measured and what is sent: the networks, and pictures drawn or given."""
+"""What is measured and what is sent: the networks and their servers, and pictures drawn or given."""
 
 from __future__ import annotations
 
 import logging
 import subprocess
 import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import machine
+from benchmarks.servers import Server, serve_app
 from tests.bundles import tiny_bundle
 from tests.pictures import draw_radiograph, encode
 from utils.bundle import read_bundle
+from utils.command_line import Parser
 from utils.errors import InputError, SetupError
 from utils.model_builder import FINE
 
@@ -25,6 +32,33 @@ DEFAULT_SIZE = 320
 REGIONS = ("hand", "leg", "hip", "shoulder")
 HEIGHT, WIDTH = 454, 373
 LARGE_HEIGHT, LARGE_WIDTH = 2880, 2304
+
+
+def add_server_flags(make: Parser, *, model: str = "the shipped model, for its input size") -> None:
+    """Add the flags that say which model the app serves, and how; ``model`` is what the first is for."""
+    add = make.add_argument
+    add("--model", type=Path, default=SHIPPED, help=model)
+    add("--flags", default="", help='more of the app\'s gunicorn flags, as in "-w 4"')
+    add("--set", nargs="*", default=[], metavar="FRACTURE_NAME=VALUE", help="more of its settings")
+
+
+@contextmanager
+def serve_first(
+    flags: Namespace, folder: Path, pictures: Sequence[Path]
+) -> Iterator[tuple[Server, dict[str, Any]]]:
+    """Run the app with the first of the models until the block ends; it has answered once by then.
+
+    Yields:
+        The server, and what the results say of it: the machine and the model.
+    """
+    model = models(flags.model, folder)[0]
+    bundle = read_bundle(model)
+    size = bundle.preprocess.image_size
+    told = {"machine": machine.facts(), "model": f"{bundle.architecture} at {size} pixels"}
+    more, changes = flags.flags.split(), settings_of(flags.set)
+    with serve_app(model, folder, folder / "cache", flags=more, changes=changes) as server:
+        server.first_answer(pictures[0].read_bytes())
+        yield server, told
 
 
 def settings_of(given: list[str]) -> dict[str, str]:
@@ -44,18 +78,23 @@ def models(shipped: Path, folder: Path) -> list[Path]:
         if bundle.architecture == BARRED:
             return [shipped.resolve()]
     log.info("making an untrained %s at %d pixels", BARRED, size)
+    model = untrained(BARRED, size, FINE, folder)
+    return [model, *([shipped.resolve()] if shipped.is_file() else [])]
+
+
+def untrained(architecture: str, size: int, detail: str, folder: Path) -> Path:
+    """Make a bundle with random weights in ``folder``, and return its model file."""
     # In a process of its own, so that TensorFlow's threads and memory stay out of the benchmark.
-    command = [sys.executable, __file__, str(folder / BARRED), str(size)]
+    command = [sys.executable, __file__, architecture, str(size), detail, str(folder)]
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise SetupError(f"the untrained network could not be made: {done.stderr[-1000:]}")
-    return [folder / BARRED / "best_model.h5", *([shipped.resolve()] if shipped.is_file() else [])]
+    return folder / "best_model.h5"
 
 
-def make_untrained(folder: Path, size: int) -> None:
-    """Write the bundle; in a process of its own, so that TensorFlow's threads stay out of the benchmark."""
-    folder.mkdir()
-    tiny_bundle(folder, architecture=BARRED, image_size=size, regions=REGIONS, detail=FINE)
+def _write(architecture: str, size: str, detail: str, folder: str) -> None:
+    shape: dict[str, Any] = {"image_size": int(size), "detail": detail, "regions": REGIONS}
+    tiny_bundle(Path(folder), architecture=architecture, **shape)
 
 
 def make_pictures(folder: Path, given: Path | None) -> tuple[list[Path], Path]:
@@ -87,4 +126,4 @@ def describe(pictures: list[Path], given: Path | None) -> str:
 
 
 if __name__ == "__main__":
-    make_untrained(Path(sys.argv[1]), int(sys.argv[2]))
+    _write(*sys.argv[1:])

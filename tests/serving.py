@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from config import Settings
 from tests.bundles import tiny_bundle
 from tests.pictures import draw_radiograph, encode
+from tests.processes import ROOT, app_environment, gunicorn
 from utils.web import create_app
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
@@ -66,6 +65,24 @@ def shared_app() -> Flask:
     app = create_app(settings(workplace(), model=model()))
     app.extensions["reader_service"].reader()
     return app
+
+
+@contextmanager
+def listen(app: Flask, **options: Any) -> Iterator[str]:
+    """Serve an app from a thread of this process until the block ends; yields its URL.
+
+    Args:
+        app: what answers.
+        options: of werkzeug's ``make_server``.
+    """
+    server = make_server("127.0.0.1", 0, app, threaded=True, **options)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 @cache
@@ -114,23 +131,10 @@ class Server:
         return [int(number) for number in found.split()]
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def environment(folder: Path, changes: Mapping[str, str]) -> dict[str, str]:
     """The variables of a server whose files all lie in ``folder``."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FRACTURE_")}
-    return kept | {
-        "FRACTURE_UPLOAD_FOLDER": str(folder / "uploads"),
-        "FRACTURE_INSTANCE_FOLDER": str(folder / "instance"),
-        # The network is put into the engine's form once for all servers of a run.
-        "FRACTURE_CACHE_FOLDER": str(workplace() / "engine"),
-        **changes,
-    }
+    # The network is put into the engine's form once for all servers of a run.
+    return app_environment(folder, workplace() / "engine", changes)
 
 
 @contextmanager
@@ -145,37 +149,14 @@ def serve(
         ready, expect: the path that is asked, and its status once the server is up.
         changes: FRACTURE_* variables.
     """
-    url = f"http://127.0.0.1:{free_port()}"
     log = folder / "server.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "gunicorn",
-                *flags,
-                "-b",
-                url.removeprefix("http://"),
-                "app:app",
-            ],
-            cwd=ROOT,
-            env=environment(folder, changes),
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _until(url + ready, expect, process, log)
+    options = {"cwd": ROOT, "env": environment(folder, changes)}
+    with gunicorn("app:app", flags, log, seconds=30, **options) as (url, process):
+        _answered(url + ready, expect, process, log)
         yield Server(url, process, log)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
-def _until(url: str, expect: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _answered(url: str, expect: int, process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + 400
     while time.monotonic() < until:
         assert process.poll() is None, log.read_text()[-3000:]

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from flask import Flask
-from werkzeug.serving import make_server
 
 from tests.bundles import altered_sidecar, tiny_bundle
 from tests.conftest import missing
 from tests.dicom_uploads import dicom
 from tests.pictures import draw_radiograph, encode
-from tests.serving import model, radiograph, settings, shared_app
+from tests.serving import listen, model, radiograph, settings, shared_app
 from utils.inference import Notice
 from utils.overlay import STRENGTH
 from utils.web import create_app
@@ -46,25 +43,18 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def _serve(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    yield from _serve(shared_app())
+    with listen(shared_app()) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def small_site(tmp_path_factory) -> Iterator[str]:
     """A site that takes files of 1 MB."""
     folder = tmp_path_factory.mktemp("small")
-    yield from _serve(create_app(settings(folder, model=model(), max_upload_mb=1)))
+    with listen(create_app(settings(folder, model=model(), max_upload_mb=1))) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +180,7 @@ def test_a_page_with_every_sentence_about_the_models_worth_has_no_finding(
             "localisation": {"n": 90, "pointing_game": {"value": 0.78, "low": None, "high": None}},
         }
     app = create_app(settings(tmp_path, model=tested, prevalence=0.1))
-    for site in _serve(app):
+    with listen(app) as site:
         read(page, site, files / "hand.png")
         assert "10 % of the radiographs show a fracture" in page.inner_text(".worth")
         assert "inside it in 78 of 100." in page.inner_text(".facts")

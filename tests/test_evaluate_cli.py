@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,9 @@ from sklearn.metrics import roc_auc_score
 import evaluate
 import predict
 from tests.bundles import altered_sidecar, tiny_bundle
+from tests.processes import ROOT, running, until
 from tests.trees import folder_tree, mura_tree
 
-ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "pydicom"}
 
 
@@ -202,11 +201,8 @@ def test_a_cache_that_cannot_be_written_is_one_line_and_exit_3(model, data, tmp_
 def test_an_interrupted_run_returns_130_without_a_traceback(model, data, tmp_path):
     command = [sys.executable, ROOT / "evaluate.py", "--model", model, "--data", data]
     command += ["--cache", tmp_path / "cache", "--output", tmp_path / "out"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "cache").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+    with running(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        until((tmp_path / "cache").exists, 120)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 130

@@ -15,7 +15,7 @@ from sklearn import metrics as sk
 from tests.bundles import tiny_bundle
 from tests.seen import mark_seen
 from tests.trees import folder_tree, fracatlas_tree, mura_tree
-from utils.breakdown import Scored, by_study, longest_side_bin, peak_of, tables
+from utils.breakdown import Scored, by_study, longest_side_bin, tables
 from utils.datasets import read_dataset
 from utils.datasets.sample import Box, Sample
 from utils.datasets.split import split_dataset
@@ -24,6 +24,7 @@ from utils.errors import BundleError, DatasetError
 from utils.evaluation import evaluate, prediction_rows
 from utils.inference import Reader
 from utils.pipeline import FileFacts, prepare
+from utils.pointing import aim_of
 
 SEED = 3
 
@@ -70,6 +71,12 @@ def whole(world):
 def foreign(tmp_path_factory):
     """A model that has seen nothing."""
     return load_engine(tiny_bundle(tmp_path_factory.mktemp("foreign"), seed=5))
+
+
+def peak(scored: Scored, row: int) -> tuple[int, int] | None:
+    """The map's highest place, (x, y) in pixels of the original."""
+    file = scored.files[row]
+    return aim_of(scored.maps[row], scored.samples[row], file, scored.map_shift).peak
 
 
 def ids(evaluation) -> list[str]:
@@ -173,7 +180,7 @@ def test_probabilities_are_those_the_app_gives_for_the_same_files(world, whole):
             continue
         reading = reader.read(sample.path.read_bytes(), pictures=False)
         assert whole.scored.probability[row] == pytest.approx(reading.probability, abs=1e-6)
-        assert peak_of(whole.scored, row) == reading.peak
+        assert peak(whole.scored, row) == reading.peak
 
 
 def test_overall_figures_are_those_of_scikit_learn_on_the_predictions(whole):
@@ -222,12 +229,12 @@ def test_the_peak_is_held_against_the_marked_boxes(whole):
     for row, sample in enumerate(whole.scored.samples):
         if sample.boxes:
             marked += 1
-            peak = peak_of(whole.scored, row)
+            place = peak(whole.scored, row)
             box = sample.boxes[0]
             hits += bool(
-                peak
-                and box.x <= peak[0] < box.x + box.width
-                and box.y <= peak[1] < box.y + box.height
+                place
+                and box.x <= place[0] < box.x + box.width
+                and box.y <= place[1] < box.y + box.height
             )
     found = whole.report["localisation"]
     assert found["marked"]["n"] == marked > 0
@@ -332,7 +339,7 @@ def test_an_empty_map_is_a_miss_of_the_pointing_game(whole):
     # 80 by 40 pixels in a square of 2 by 2 cells: the upper half of the picture.
     maps[0, 0, :] = 1.0
     found = tables(replace(scored, samples=boxed, maps=maps), whole.bundle, resamples=0, seed=0)
-    assert peak_of(replace(scored, maps=maps), 1) is None
+    assert peak(replace(scored, maps=maps), 1) is None
     assert found["localisation"]["marked"]["pointing_game"]["value"] == 0.5
     assert found["localisation"]["chance"]["value"] == 0.5
 

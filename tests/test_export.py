@@ -6,23 +6,22 @@ import json
 import logging
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.bundles import altered_sidecar, tiny_bundle
+from tests.processes import ROOT, running
 from utils.bundle import read_bundle
 from utils.errors import BundleError
 from utils.export import BUNDLE_FAULT, GRAPH, WEIGHTS, export
 from utils.graph_cache import Graph, _check_private, _keep, _key, _read, load_graph
 from utils.openvino_runtime import EngineUnavailable, import_openvino
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +205,8 @@ def test_an_entry_in_a_folder_that_is_only_read_is_used(model, kept, tmp_path):
     cache.mkdir()
     shutil.copy(entry(kept), cache)
     cache.chmod(0o500)
-    output, said = start(model, cache).communicate(timeout=60)
+    with start(model, cache) as worker:
+        output, said = worker.communicate(timeout=60)
     assert json.loads(output.splitlines()[-1])[0] == "openvino"
     assert "exported" not in said
     assert [path.suffix for path in cache.iterdir()] == [".graph"]
@@ -224,8 +224,10 @@ print(json.dumps([engine.kind, logit, "tensorflow" in sys.modules]))
 """
 
 
-def start(model: Path, cache: Path, environment: dict[str, str] | None = None) -> subprocess.Popen:
-    return subprocess.Popen(
+def start(
+    model: Path, cache: Path, environment: dict[str, str] | None = None
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    return running(
         [sys.executable, "-c", LOAD, str(model), str(cache)],
         cwd=ROOT,
         env={**os.environ, **(environment or {})},
@@ -236,8 +238,9 @@ def start(model: Path, cache: Path, environment: dict[str, str] | None = None) -
 
 
 def test_workers_that_start_at_once_export_once_and_none_imports_tensorflow(model, tmp_path):
-    workers = [start(model, tmp_path / "cache") for _ in range(3)]
-    ends = [worker.communicate(timeout=110) for worker in workers]
+    with ExitStack() as stack:
+        workers = [stack.enter_context(start(model, tmp_path / "cache")) for _ in range(3)]
+        ends = [worker.communicate(timeout=110) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0, 0], ends
     answers = {output.splitlines()[-1] for output, _ in ends}
     assert len(answers) == 1
@@ -260,22 +263,17 @@ time.sleep(600)
 def test_a_killed_exporter_blocks_nobody_and_a_living_one_is_waited_for(model, kept, tmp_path):
     bundle = read_bundle(model)
     lock = tmp_path / f"{_key(bundle)}.lock"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, text=True
-    )
-    try:
+    command = [sys.executable, "-c", HOLD, str(lock)]
+    with running(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        waiting = start(model, tmp_path)
-        with pytest.raises(subprocess.TimeoutExpired):
-            waiting.wait(timeout=4)
-        # What the other one was making: the waiting one takes it.
-        shutil.copy(entry(kept), tmp_path)
-        holder.send_signal(signal.SIGKILL)
-        output, said = waiting.communicate(timeout=60)
-    finally:
-        holder.kill()
-        holder.wait()
+        with start(model, tmp_path) as waiting:
+            with pytest.raises(subprocess.TimeoutExpired):
+                waiting.wait(timeout=4)
+            # What the other one was making: the waiting one takes it.
+            shutil.copy(entry(kept), tmp_path)
+            holder.kill()
+            output, said = waiting.communicate(timeout=60)
     assert waiting.returncode == 0, said
     assert json.loads(output.splitlines()[-1])[0] == "openvino"
     assert "exported" not in said
@@ -341,7 +339,8 @@ def watched(folder: Path) -> dict[str, str]:
 
 def test_neither_the_export_nor_the_engine_calls_anybody(model, tmp_path):
     environment = watched(tmp_path)
-    output, said = start(model, tmp_path / "cache", environment).communicate(timeout=110)
+    with start(model, tmp_path / "cache", environment) as worker:
+        output, said = worker.communicate(timeout=110)
     assert json.loads(output.splitlines()[-1])[0] == "openvino", said
     # The one line is the child's import: the watch was there.
     assert set((tmp_path / "seen").read_text().splitlines()) == {"tensorflow"}

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.conftest import missing
+from tests.processes import running
 from tests.serving import PAGE, ROOT, Server, environment, model, radiograph, samples, serve, token
 
 
@@ -98,7 +100,7 @@ def test_a_chunked_body_within_the_limit_is_read(four):
 def test_curl_sees_the_413_too(four, tmp_path):
     curl = shutil.which("curl")
     if curl is None:
-        pytest.skip("there is no curl on this machine")
+        missing("there is no curl on this machine")
     large = tmp_path / "large.png"
     large.write_bytes(bytes(6 * 2**20))
     done = subprocess.run(
@@ -227,15 +229,14 @@ def test_preload_does_not_hang(tmp_path):
 
 
 def test_app_py_serves_on_loopback_and_ctrl_c_ends_it(tmp_path):
-    process = subprocess.Popen(
+    with running(
         [sys.executable, "app.py", "--port", "0"],
         cwd=ROOT,
         env=environment(tmp_path, {"FRACTURE_MODEL": str(model())}),
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stderr
-    try:
+    ) as process:
+        assert process.stderr
         for line in process.stderr:
             if line.startswith("serving on "):
                 break
@@ -245,7 +246,3 @@ def test_app_py_serves_on_loopback_and_ctrl_c_ends_it(tmp_path):
         assert answer.status_code == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()

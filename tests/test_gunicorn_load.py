@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from tests.pictures import encode
+from tests.processes import until
 from tests.serving import Server, model, radiograph, samples, serve
 from utils.cores import usable_cores
 from utils.web.metrics_folder import MEMORY, PREFIX
@@ -33,15 +34,6 @@ def two(tmp_path_factory) -> Iterator[Server]:
     with serve(tmp_path_factory.mktemp("two"), FRACTURE_MODEL=str(model())) as server:
         until(lambda: counted(server)["fracture_model_ready",] == 2)
         yield server
-
-
-def until(happened: Callable[[], bool], seconds: float = 60) -> float:
-    """Wait until something happened, and return how long it took."""
-    began = time.monotonic()
-    while not happened():
-        assert time.monotonic() - began < seconds, "it did not happen"
-        time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def post(server: Server, content: bytes | None = None, path: str = "/predict") -> requests.Response:

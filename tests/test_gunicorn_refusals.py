@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 import requests
-from werkzeug.serving import make_server
 
-from tests.serving import Server, serve, settings
+from tests.serving import Server, listen, serve, settings
 from utils.web import create_app
 from utils.web.refusal import JsonErrorHandler
 from utils.web.security import HEADERS
@@ -175,20 +173,8 @@ def test_another_worker_class_repeats_nothing_of_a_request_in_the_log(tmp_path):
 )
 def test_app_py_refuses_in_the_same_way(tmp_path, caplog, capfd, sent, status):
     caplog.set_level(logging.DEBUG)
-    server = make_server(
-        "127.0.0.1",
-        0,
-        create_app(settings(tmp_path)),
-        threaded=True,
-        request_handler=JsonErrorHandler,
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        ((given, headers, body),) = ask(server.port, sent)
-    finally:
-        server.shutdown()
-        thread.join()
+    with listen(create_app(settings(tmp_path)), request_handler=JsonErrorHandler) as url:
+        ((given, headers, body),) = ask(int(url.rsplit(":", 1)[1]), sent)
     assert given == status
     assert headers["content-type"] == "application/json"
     assert {name: headers[name.lower()] for name in HEADERS} == HEADERS

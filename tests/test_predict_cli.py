@@ -17,14 +17,15 @@ from PIL import Image
 
 import predict
 from tests.bundles import altered_sidecar, tiny_bundle
+from tests.conftest import missing
 from tests.pictures import draw_radiograph, encode
+from tests.processes import ROOT, running
 from utils.errors import InputError, TooLarge, UnreadableImage
 from utils.formats.files import read_file
 from utils.formats.radiograph import Limits
 from utils.inference import Reader, load_reader
 from utils.scoring import find_files, overlay_name, read_files
 
-ROOT = Path(__file__).resolve().parents[1]
 COUNT = 7
 
 
@@ -293,7 +294,7 @@ def test_a_file_is_read_no_further_than_the_limit_whatever_its_length_says():
     """The kernel's files claim no length and give as much as is read."""
     maps = Path("/proc/self/maps")
     if not maps.is_file():
-        pytest.skip("this system has no /proc")
+        missing("this system has no /proc")
     with pytest.raises(TooLarge):
         read_file(maps, Limits(max_bytes=100))
 
@@ -313,7 +314,7 @@ def test_answers_come_while_later_files_are_still_to_be_read(reader, pictures):
 
 def test_a_reader_of_the_output_that_goes_away_ends_it_quietly(model, pictures):
     arguments = [sys.executable, ROOT / "predict.py", "--model", model, *[pictures] * 400]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with running(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert b'"prediction"' in process.stdout.readline()
         process.stdout.close()
         said = process.stderr.read()
@@ -327,7 +328,7 @@ def test_an_interrupted_run_returns_130_and_keeps_the_lines_written(model, pictu
     arguments = [sys.executable, ROOT / "predict.py", "--model", model, *[pictures] * 2000]
     with (
         (tmp_path / "stderr").open("wb") as stderr,
-        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=stderr) as process,
+        running(arguments, stdout=subprocess.PIPE, stderr=stderr) as process,
     ):
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)

@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.commands import run_command
+from tests.processes import ROOT, running, until
 from tests.trees import folder_tree, fracatlas_tree, mura_tree
 from train import main
 from utils.bundle import load_network, read_bundle, read_familiarity, read_seen
@@ -29,7 +29,6 @@ from utils.trainer import Trainer
 from utils.training import train
 from utils.validation import validation_scores
 
-ROOT = Path(__file__).resolve().parents[1]
 PLAN = Plan(
     architecture="custom",
     image_size=48,
@@ -316,21 +315,13 @@ def test_the_command_trains_on_every_layout(
 def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
     run, model = tmp_path / "run", tmp_path / "best_model.h5"
     where = ("--data", folder_tree(tmp_path / "data"), "--run", run, "--output", model)
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            ROOT / "train.py",
-            *arguments(*where, "--epochs", 9999, "--patience", 9999),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 90
-    while not (run / "state.json").is_file() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    command = [sys.executable, ROOT / "train.py"]
+    command += arguments(*where, "--epochs", 9999, "--patience", 9999)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with running(command, **pipes) as process:
+        until(lambda: (run / "state.json").is_file() or process.poll() is not None, 90)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert json.loads(output.splitlines()[-1])["outcome"] == "interrupted"
     assert read_bundle(model).training["outcome"] == "interrupted"

@@ -7,16 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from werkzeug.serving import make_server
 
 from config import ROOT
 from tests.conftest import missing
-from tests.serving import radiograph, send, shared_app
+from tests.serving import listen, radiograph, send, shared_app
 from utils import errors
 from utils.familiarity import CODES as CODES_OF_DOUBT
 from utils.formats import FORMATS
@@ -36,12 +34,8 @@ def snippets(text: str, kind: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, shared_app(), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
+    with listen(shared_app()) as url:
+        yield url
 
 
 @pytest.fixture

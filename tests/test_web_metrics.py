@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.processes import running
 from tests.serving import PAGE, ROOT, model, radiograph, samples, send, settings
 from utils.inference import load_reader
 from utils.web import create_app, metrics_folder
@@ -154,26 +155,22 @@ def test_the_next_start_removes_what_a_killed_server_left_and_nothing_that_is_us
     target = tmp_path / "elsewhere"
     target.mkdir()
     (tmp_path / f"{metrics_folder.PREFIX}link").symlink_to(target)
-    running = subprocess.Popen(
+    with running(
         [sys.executable, "-c", SHARE + "input()", str(tmp_path)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert running.stdout
-    used = Path(running.stdout.readline().strip())
-    long_ago = time.time() - 2 * metrics_folder.YOUNG_SECONDS
-    for folder in (killed, used, target):
-        os.utime(folder, (long_ago, long_ago))
-    try:
+    ) as other:
+        used = Path(other.stdout.readline().strip())
+        long_ago = time.time() - 2 * metrics_folder.YOUNG_SECONDS
+        for folder in (killed, used, target):
+            os.utime(folder, (long_ago, long_ago))
         run(SHARE, tmp_path)
         assert not killed.exists()
         assert used.is_dir()
         assert young.is_dir()
         assert target.is_dir()
-    finally:
-        running.communicate("\n", timeout=60)
 
 
 def test_a_folder_that_the_environment_names_is_not_used(tmp_path):

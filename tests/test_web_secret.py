@@ -6,9 +6,11 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
+from tests.processes import running
 from tests.serving import ROOT, settings
 from utils.errors import SetupError
 from utils.web import create_app
@@ -32,21 +34,15 @@ def test_two_folders_have_two_keys(tmp_path):
 
 
 def test_processes_that_start_together_agree_on_one_key(tmp_path):
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", MAKE, str(tmp_path)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(6)
-    ]
-    for process in started:
-        assert process.stdin
-        process.stdin.close()
-    keys = {process.stdout.read().strip() for process in started if process.stdout}
-    assert all(process.wait() == 0 for process in started)
+    command = [sys.executable, "-c", MAKE, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        started = [stack.enter_context(running(command, cwd=ROOT, **pipes)) for _ in range(6)]
+        for process in started:
+            assert process.stdin
+            process.stdin.close()
+        keys = {process.stdout.read().strip() for process in started if process.stdout}
+        assert all(process.wait() == 0 for process in started)
     assert len(keys) == 1
     assert keys == {shared_key(tmp_path)}
 

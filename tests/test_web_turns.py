@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
+from tests.processes import until
 from utils.errors import Overloaded
 from utils.web.metrics import Metrics
 from utils.web.turns import Turns
@@ -26,13 +26,6 @@ def gauge(asked: Turns, name: str) -> float:
         if line.startswith(f"{name} ")
     ]
     return float(line.split()[1])
-
-
-def until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not happened():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 class Busy:

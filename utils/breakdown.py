@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from utils import overlay
 from utils.bundle import Bundle
 from utils.datasets.sample import Sample
 from utils.metrics import confusion, mean_with_interval, summarise
@@ -241,13 +240,6 @@ def _localisation(
             "value": float(np.mean([aim.covered for aim in aims.values()])),
         },
     }
-
-
-def peak_of(scored: Scored, row: int) -> tuple[int, int] | None:
-    """Return (x, y) of the map's highest place in pixels of the original, as the app shows it."""
-    file = scored.files[row]
-    activation = overlay.undo_letterbox(scored.maps[row], file.height, file.width, scored.map_shift)
-    return overlay.peak(activation, file.height, file.width)
 
 
 def _region_head(
