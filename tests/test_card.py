@@ -13,6 +13,7 @@ from tests.bundles import tiny_bundle
 from tests.test_project import ROOT, _flags_of
 from tests.trees import fracatlas_tree
 from train import parser, plan_of
+from utils.architectures import DEFAULT_ARCHITECTURE
 from utils.breakdown import tables
 from utils.datasets import read_dataset
 from utils.engine import load_engine
@@ -144,6 +145,12 @@ def test_the_training_is_told_with_its_command_time_and_commit(card):
     assert words[:2] == ["python", "train.py"]
     assert plan_of(parser().parse_args(words[2:])) == PLAN
     assert all(len(line) <= 100 for line in told.splitlines() if line.startswith("    "))
+
+
+def test_a_network_other_than_the_default_is_told_with_where_it_is_explained(card):
+    assert f"The default network of `train.py` is {DEFAULT_ARCHITECTURE}" in card
+    assert "docs/experiments.md" in card
+    assert (ROOT / "docs" / "experiments.md").is_file()
 
 
 def test_a_command_names_flags_that_exist_and_no_place_on_a_machine():

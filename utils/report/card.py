@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from utils.architectures import DEFAULT_ARCHITECTURE
 from utils.evaluation import Evaluation
 from utils.inference import DISCLAIMER
 from utils.metrics import FIGURES
@@ -198,6 +199,11 @@ def _training(evaluation: Evaluation) -> Iterator[str]:
         },
     }
     yield _list(f"{name}: {plain(str(value))}" for name, value in facts_of.items() if value)
+    if evaluation.bundle.architecture != DEFAULT_ARCHITECTURE:
+        yield (
+            f"The default network of `train.py` is {DEFAULT_ARCHITECTURE}; this one was trained instead. "
+            "What was tried, and how each run did, is in docs/experiments.md."
+        )
     yield (
         "The epoch with the best area under the ROC curve on the validation part was kept; calibration and "
         "threshold were fitted on that part alone, and the test part was looked at last."
