@@ -91,6 +91,12 @@ def parser() -> Parser:
         "--patience", type=whole_number(1), default=8, help="epochs without a better validation AUC"
     )
     add("--weight_decay", type=_not_negative, default=1e-4, help="of AdamW")
+    add(
+        "--averaging",
+        type=_share,
+        default=0.0,
+        help="momentum of the running mean of the weights that is kept; 0: the last step's",
+    )
     add("--label_smoothing", type=_share, default=0.0, help="of the fracture's loss")
     add(
         "--location_weight",
@@ -143,6 +149,7 @@ def plan_of(flags: argparse.Namespace) -> Plan:
         schedule=flags.schedule,
         patience=flags.patience,
         weight_decay=flags.weight_decay,
+        averaging=flags.averaging,
         dropout=flags.dropout,
         label_smoothing=flags.label_smoothing,
         detail=flags.map,

@@ -41,6 +41,7 @@ PLAN = Plan(
     schedule="cosine",
     patience=5,
     weight_decay=1e-4,
+    averaging=0.0,
     dropout=0.1,
     label_smoothing=0.0,
     detail="fine",
@@ -156,9 +157,12 @@ def test_a_run_leaves_logs_curves_and_events(trained: Path) -> None:
     np.testing.assert_allclose(logged, [float(row["val_auc"]) for row in rows], atol=1e-6)
 
 
-def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path, corpus: Corpus) -> None:
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_a_stopped_run_goes_on_where_it_stopped(
+    tmp_path: Path, corpus: Corpus, averaging: float
+) -> None:
     """Two epochs, a stop and two more give the weights that four epochs give."""
-    plan = replace(PLAN, epochs=4, augment=True, schedule="cosine")
+    plan = replace(PLAN, epochs=4, augment=True, schedule="cosine", averaging=averaging)
     whole = run_epochs(plan, corpus, tmp_path / "whole", 4)
     run_epochs(plan, corpus, tmp_path / "parts", 2)
     resumed = Trainer(plan, corpus, tmp_path / "parts")
@@ -196,6 +200,20 @@ def test_the_split_depends_on_the_seed_alone(tmp_path: Path, corpus: Corpus) -> 
         return {part: rows.tolist() for part, rows in read.rows.items()}
 
     assert parts(3) == parts(3) != parts(4)
+
+
+def test_the_mean_of_the_weights_is_kept_and_training_goes_on_from_the_last(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    trainer = run_epochs(replace(PLAN, averaging=0.9), corpus, tmp_path, 1)
+    variables = trainer.model.optimizer.variables
+    means = [np.asarray(variable) for variable in variables if "average" in variable.path]
+    last = trainer.network.trainable_weights
+    kept = trainer.best_network().trainable_weights
+    assert len(means) == len(last) == len(kept)
+    for mean, best, now in zip(means, kept, last, strict=True):
+        np.testing.assert_array_equal(mean, best)
+        assert not np.array_equal(now, best)
 
 
 def run_epochs(plan: Plan, corpus: Corpus, run: Path, epochs: int) -> Trainer:

@@ -32,8 +32,8 @@ class RandomPose(keras.layers.Layer):
         self,
         *,
         mirror: float = 0.5,
-        degrees: float = 15.0,
-        zoom: float = 0.15,
+        degrees: float = 25.0,
+        zoom: float = 0.25,
         shift: float = 0.06,
         seed: int = 0,
     ) -> None:

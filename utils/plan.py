@@ -27,6 +27,8 @@ class Plan:
         schedule: "cosine", "plateau" or "constant", see ``schedule.learning_rate_at``.
         patience: epochs without a better validation AUC after which a run stops.
         weight_decay: of AdamW.
+        averaging: momentum of the running mean of the weights that is validated and kept; 0 keeps the
+            last step's.
         dropout: before the heads.
         label_smoothing: of the fracture's cross-entropy.
         detail: of the activation map, "coarse" or "fine".
@@ -54,6 +56,7 @@ class Plan:
     schedule: str
     patience: int
     weight_decay: float
+    averaging: float
     dropout: float
     label_smoothing: float
     detail: str

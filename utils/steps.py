@@ -1,4 +1,4 @@
-"""What happens around every step of a training run: its learning rate, its bar, and the end of its time."""
+"""What happens around the steps of a training run: its learning rate, its bar, its end, its last weights."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ class Steps(keras.callbacks.Callback):
             self.bar.set_postfix(loss=f"{logs['loss']:.4f}")
         if time.monotonic() > self.deadline:
             raise TimeUp
+
+
+class LastStep(keras.callbacks.Callback):
+    """Keeps the weights of an epoch's last step, before Keras puts their running mean in their place."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Copy them."""
+        self.weights = self.model.get_weights()
 
 
 def progress_bar(title: str, steps: int, shown: bool) -> Any:

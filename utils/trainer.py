@@ -40,7 +40,7 @@ from utils.model_builder import (
 )
 from utils.plan import HEAD, Plan
 from utils.schedule import learning_rate_at, out_of_patience
-from utils.steps import Steps, TimeUp, progress_bar
+from utils.steps import LastStep, Steps, TimeUp, progress_bar
 from utils.teacher import Teacher, feature_maps
 from utils.validation import run_network, validation_scores
 
@@ -230,10 +230,13 @@ class Trainer:
             return learning_rate_at(self.plan.schedule, highest, share, scores)
 
         title = f"{phase} {len(done) + 1}/{epochs}"
+        last = LastStep()
         with progress_bar(title, steps, self.progress) as bar:
             losses = self.model.fit(
-                self.batches, verbose=0, shuffle=False, callbacks=[Steps(rate, deadline, bar)]
+                self.batches, verbose=0, shuffle=False, callbacks=[Steps(rate, deadline, bar), last]
             )
+        # With averaging, Keras leaves the running mean of the weights in the model: it is validated and
+        # kept, and training goes on from the last step's.
         logits, pointing = self._validate()
         row = Epoch(
             epoch=len(self.history) + 1,
@@ -255,7 +258,7 @@ class Trainer:
             "-" if pointing is None else f"{pointing:.3f}",
             row.seconds,
         )
-        self._checkpoint()
+        self._checkpoint(last.weights)
 
     def _validate(self) -> tuple[np.ndarray, float | None]:
         """Return the logits of the validation part, and how often a lesion is where the map is highest."""
@@ -295,7 +298,11 @@ class Trainer:
             loss[LOCATION] = given_loss
         weights = {LOGIT: 1.0, REGION: plan.region_weight, LOCATION: plan.location_weight}
         optimizer = keras.optimizers.AdamW(
-            plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0
+            plan.learning_rate,
+            weight_decay=plan.weight_decay,
+            clipnorm=1.0,
+            use_ema=plan.averaging > 0,
+            ema_momentum=plan.averaging,
         )
         self.model.compile(optimizer, loss, loss_weights={name: weights[name] for name in loss})
         # Built now, so that a checkpoint's optimizer state has variables to go into.
@@ -306,11 +313,16 @@ class Trainer:
         """Return what must be the same for a run to go on."""
         return {**asdict(self.plan), "images": self.corpus.report["used"]}
 
-    def _checkpoint(self) -> None:
-        """Write the run's files; ``state.json`` comes last and makes the others count."""
+    def _checkpoint(self, last: Sequence[np.ndarray]) -> None:
+        """Write the run's files; ``state.json`` comes last and makes the others count.
+
+        Args:
+            last: the model's weights after the last step.
+        """
         best = max(self.history, key=lambda row: row.val_auc)
         if best is self.history[-1]:
             _save_weights(self.network, self.run / "best.weights.h5")
+        self.model.set_weights(last)
         _save_weights(self.model, self.run / "last.weights.h5")
         write_csv(self.run / "history.csv", self.history)
         write_tensorboard(self.run / "tensorboard", self.history)
