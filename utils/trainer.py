@@ -21,7 +21,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from utils.augmentation import reseed, training_input
+from utils.augmentation import LESIONS, reseed, training_input
 from utils.batches import Batches
 from utils.corpus import Corpus
 from utils.curves import Epoch, draw_curves, write_csv, write_tensorboard
@@ -185,7 +185,8 @@ class Trainer:
                 trained[LOGIT], maps, others[0], plan.teacher_weight
             )
         if self.teaches_places:
-            trained[LOCATION] = LocationLoss(self.shift)((signed, lesions))
+            unmoved = entry.input[LESIONS]
+            trained[LOCATION] = LocationLoss(self.shift)((signed, lesions, unmoved))
         return keras.Model(entry.input, trained, name="training")
 
     def _lesions(self, row: int) -> np.ndarray:
@@ -247,7 +248,7 @@ class Trainer:
             **validation_scores(self.corpus.labels[self.corpus.rows["validation"]], logits),
             val_pointing=pointing,
         )
-        self.history.append(row)
+        self._checkpoint(row, last.weights)
         log.info(
             "%s: loss %.4f, validation loss %.4f, AUC %.4f, average precision %.4f, pointing %s (%.0f s)",
             title,
@@ -258,7 +259,6 @@ class Trainer:
             "-" if pointing is None else f"{pointing:.3f}",
             row.seconds,
         )
-        self._checkpoint(last.weights)
 
     def _validate(self) -> tuple[np.ndarray, float | None]:
         """Return the logits of the validation part, and how often a lesion is where the map is highest."""
@@ -313,15 +313,16 @@ class Trainer:
         """Return what must be the same for a run to go on."""
         return {**asdict(self.plan), "images": self.corpus.report["used"]}
 
-    def _checkpoint(self, last: Sequence[np.ndarray]) -> None:
+    def _checkpoint(self, row: Epoch, last: Sequence[np.ndarray]) -> None:
         """Write the run's files; ``state.json`` comes last and makes the others count.
 
         Args:
-            last: the model's weights after the last step.
+            row: the epoch that is done; it joins the history once its weights are safe.
+            last: the model's weights after its last step.
         """
-        best = max(self.history, key=lambda row: row.val_auc)
-        if best is self.history[-1]:
+        if all(row.val_auc > earlier.val_auc for earlier in self.history):
             _save_weights(self.network, self.run / "best.weights.h5")
+        self.history.append(row)
         self.model.set_weights(last)
         _save_weights(self.model, self.run / "last.weights.h5")
         write_csv(self.run / "history.csv", self.history)
