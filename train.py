@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from utils.ancestry import ancestors
 from utils.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
-from utils.bundle import read_bundle
 from utils.command_line import DONE, INTERRUPTED, Parser, run, whole_number
 from utils.corpus import read_corpus
 from utils.datasets import AUTO, READERS
-from utils.errors import SetupError, UnknownName
+from utils.errors import InputError, SetupError, UnknownName
 from utils.model_builder import COARSE, FINE, IMAGENET, RANDOM
 from utils.plan import Plan
 from utils.preprocess import LARGEST, SMALLEST
@@ -24,6 +26,7 @@ from utils.schedule import SCHEDULES
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, train, and print the outcome as one line of JSON."""
     flags = parser().parse_args(arguments)
+    deadline = time.monotonic() + 60 * (flags.max_minutes or math.inf)
     plan = plan_of(flags)
     corpus = read_corpus(
         flags.data,
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         corpus,
         flags.run,
         flags.output,
-        max_minutes=flags.max_minutes,
+        deadline=deadline,
         resume=flags.resume,
         progress=not flags.quiet,
         commit=_commit(),
@@ -63,7 +66,7 @@ def parser() -> Parser:
     add("--run", type=Path, default=Path("runs/latest"), help="checkpoints, logs and curves")
     add("--cache", type=Path, help="prepared images (default: cache/ in the run's folder)")
     add("--resume", action="store_true", help="go on from the checkpoint in the run's folder")
-    add("--max_minutes", type=_positive, help="stop in time; the best so far is saved")
+    add("--max_minutes", type=_positive, help="be done by then; the best so far is saved")
     add("--quiet", action="store_true", help="no progress bars")
     add("--backend", choices=("tensorflow", "jax", "torch"), help="Keras backend to train on")
 
@@ -131,7 +134,7 @@ def plan_of(flags: argparse.Namespace) -> Plan:
 
     Raises:
         UnknownName: a name that is in none of the tables.
-        SetupError: there is no weight file, or no teacher, at the path given.
+        InputError, SetupError: see ``_check``.
     """
     ARCHITECTURES[flags.model]
     if flags.dataset != AUTO:
@@ -165,6 +168,19 @@ def plan_of(flags: argparse.Namespace) -> Plan:
         sensitivity=flags.sensitivity,
         seed=flags.seed,
     )
+    _check(plan, flags.output)
+    return plan
+
+
+def _check(plan: Plan, output: Path) -> None:
+    """Find out now what would fail, or do harm, after minutes of preparing and training.
+
+    Raises:
+        UnknownName: the image size is none that a bundle can have.
+        InputError: the bundle to write is one that the training builds on, or averaging would not fit
+            what batch normalisation does.
+        SetupError: there is no weight file, or no teacher, at the path given.
+    """
     if not SMALLEST <= plan.image_size <= LARGEST:
         raise UnknownName(
             f"--image_size {plan.image_size} is outside {SMALLEST} to {LARGEST} pixels"
@@ -174,9 +190,14 @@ def plan_of(flags: argparse.Namespace) -> Plan:
             f"there are no weights at {plan.weights}; --weights takes {IMAGENET}, {RANDOM}, or the path "
             "of a .npz or .h5 file"
         )
-    if plan.teacher:
-        read_bundle(Path(plan.teacher))
-    return plan
+    if plan.averaging and not plan.holds_batch_norm:
+        raise InputError(
+            "--averaging would join the mean of the weights with the last statistics of batch normalisation; "
+            "hold those (--batch_norm hold), or train without it"
+        )
+    for bundle in ancestors(plan):
+        if output.exists() and bundle.path.samefile(output):
+            raise InputError(f"--output {output} is what the training builds on; name another file")
 
 
 def _commit() -> str:

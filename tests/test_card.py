@@ -27,6 +27,7 @@ from utils.report import write_card
 from utils.report.card import card_page, training_command
 from utils.report.card_text import CLAIM
 from utils.report.plots import interval_text
+from utils.sidecar import FamiliaritySection
 
 PLAN = plan_of(
     parser().parse_args(
@@ -182,6 +183,19 @@ def test_sources_and_licences_are_named(evaluation, card):
     told = card_page(replace(evaluation, bundle=replace(evaluation.bundle, sidecar=sidecar)))
     assert "CC BY 4.0" in section(told, "Data")
     assert "Russakovsky" in section(told, "Data")
+
+
+def test_what_the_doubts_and_the_weights_came_from_is_named(evaluation, card):
+    assert "vultilion" not in card
+    section_of = FamiliaritySection(limits={}, false_alarms={})
+    training = {**evaluation.bundle.training, "built_on": ["0123abcd"]}
+    changes = {"training": training, "familiarity": section_of}
+    sidecar = evaluation.bundle.sidecar.model_copy(update=changes)
+    told = card_page(replace(evaluation, bundle=replace(evaluation.bundle, sidecar=sidecar)))
+    assert "CC BY 2.0: china.jpg by danielbuechele, flower.jpg by vultilion" in section(
+        told, "Data"
+    )
+    assert "`0123abcd`" in section(told, "Data")
 
 
 def test_the_card_says_what_it_is_not(card):

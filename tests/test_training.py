@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -162,7 +163,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(
     tmp_path: Path, corpus: Corpus, averaging: float
 ) -> None:
     """Two epochs, a stop and two more give the weights that four epochs give."""
-    plan = replace(PLAN, epochs=4, augment=True, schedule="cosine", averaging=averaging)
+    plan = replace(PLAN, epochs=4, augment=True, averaging=averaging, batch_norm="hold")
     whole = run_epochs(plan, corpus, tmp_path / "whole", 4)
     run_epochs(plan, corpus, tmp_path / "parts", 2)
     resumed = Trainer(plan, corpus, tmp_path / "parts")
@@ -205,7 +206,7 @@ def test_the_split_depends_on_the_seed_alone(tmp_path: Path, corpus: Corpus) -> 
 def test_the_mean_of_the_weights_is_kept_and_training_goes_on_from_the_last(
     tmp_path: Path, corpus: Corpus
 ) -> None:
-    trainer = run_epochs(replace(PLAN, averaging=0.9), corpus, tmp_path, 1)
+    trainer = run_epochs(replace(PLAN, averaging=0.9, batch_norm="hold"), corpus, tmp_path, 1)
     variables = trainer.model.optimizer.variables
     means = [np.asarray(variable) for variable in variables if "average" in variable.path]
     last = trainer.network.trainable_weights
@@ -224,7 +225,7 @@ def run_epochs(plan: Plan, corpus: Corpus, run: Path, epochs: int) -> Trainer:
     ((name, planned, highest),) = plan.phases
     trainer._compile(name)
     for _ in range(epochs):
-        trainer._run_epoch(name, planned, highest, list(trainer.history), float("inf"))
+        trainer._run_epoch(name, planned, highest, list(trainer.history))
     return trainer
 
 
@@ -251,10 +252,10 @@ def test_the_head_is_trained_first_and_alone(tmp_path: Path, trained: Path, corp
     kernel = trainer.network.get_layer("block1a_conv").get_weights()[0]
     norms = trainer.network.get_layer("block1a_bn").get_weights()
     trainer._compile(HEAD)
-    trainer._run_epoch(HEAD, 1, 1e-3, [], float("inf"))
+    trainer._run_epoch(HEAD, 1, 1e-3, [])
     assert np.array_equal(kernel, trainer.network.get_layer("block1a_conv").get_weights()[0])
     trainer._compile(TUNING)
-    trainer._run_epoch(TUNING, 1, 1e-3, [], float("inf"))
+    trainer._run_epoch(TUNING, 1, 1e-3, [])
     assert not np.array_equal(kernel, trainer.network.get_layer("block1a_conv").get_weights()[0])
     for before, after in zip(
         norms, trainer.network.get_layer("block1a_bn").get_weights(), strict=True
@@ -275,7 +276,23 @@ def test_time_that_is_up_before_one_epoch_is_a_fault(tmp_path: Path, corpus: Cor
     trainer = Trainer(PLAN, corpus, tmp_path)
     trainer.start()
     with pytest.raises(SetupError, match="not one epoch"):
-        trainer.fit(max_minutes=1e-9)
+        trainer.fit(deadline=0.0)
+
+
+def test_time_is_kept_for_what_follows_the_last_epoch(tmp_path: Path, corpus: Corpus) -> None:
+    trainer = Trainer(PLAN, corpus, tmp_path)
+    trainer.start()
+    assert trainer.fit(deadline=time.monotonic() + 600, afterwards=10**9) == "out of time"
+    assert len(trainer.history) == 1
+
+
+def test_going_on_without_time_for_an_epoch_is_a_fault(trained: Path, corpus: Corpus) -> None:
+    """Else a run that is resumed in legs that are too short would never end."""
+    trainer = Trainer(replace(PLAN, epochs=12, patience=50), corpus, trained / "run")
+    trainer.resume()
+    trainer.history.pop()
+    with pytest.raises(SetupError, match="not one epoch"):
+        trainer.fit(deadline=0.0)
 
 
 def test_a_diverging_run_is_a_fault_and_no_model(tmp_path: Path, corpus: Corpus) -> None:
@@ -357,6 +374,7 @@ def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
         (("--schedule", "step"), 2, "cosine"),
         (("--weights", "gone.npz"), 3, "gone.npz"),
         (("--weights", "none", "--teacher", "gone.h5"), 3, "gone.h5"),
+        (("--weights", "none", "--averaging", "0.9"), 2, "--batch_norm hold"),
     ],
 )
 def test_a_wrong_flag_is_one_line_naming_the_choices(

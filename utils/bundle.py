@@ -20,12 +20,7 @@ from typing import TYPE_CHECKING, Any
 from utils.architectures import ARCHITECTURES
 from utils.calibration import Calibration
 from utils.errors import BundleError, FractureError, ModelMissing, SetupError
-from utils.familiarity import (
-    FALSE_ALARMS,
-    Familiarity,
-    add_familiarity,
-    load_familiarity,
-)
+from utils.familiarity import FALSE_ALARMS, Familiarity, add_familiarity, load_familiarity
 from utils.golden import golden_section
 from utils.gradcam import Outputs
 from utils.model_builder import LOGIT, REGION, build_model, detail_of, map_shift
@@ -177,7 +172,7 @@ def load_network(bundle: Bundle, image_size: int | None = None) -> keras.Model:
 
     Args:
         bundle: what ``read_bundle`` returned.
-        image_size: side of its input where it should differ from the bundle's, pixels.
+        image_size: side of its input if not the bundle's, pixels.
 
     Raises:
         BundleError: the weights do not fit the architecture that the sidecar names.
@@ -187,6 +182,7 @@ def load_network(bundle: Bundle, image_size: int | None = None) -> keras.Model:
         image_size or bundle.preprocess.image_size,
         regions=bundle.regions,
         detail=bundle.sidecar.model.detail,
+        dropout=0.0,
     )
     try:
         network.load_weights(bundle.path)

@@ -78,6 +78,11 @@ class Plan:
         return PreprocessSpec(self.image_size, ARCHITECTURES[self.architecture].scaling)
 
     @property
+    def holds_batch_norm(self) -> bool:
+        """Whether the statistics of batch normalisation stay as they are."""
+        return self.batch_norm == "hold" or (self.batch_norm == "auto" and self.weights != RANDOM)
+
+    @property
     def phases(self) -> tuple[tuple[str, int, float], ...]:
         """Name, epochs and highest learning rate of each phase."""
         tuning = (TUNING, self.epochs, self.learning_rate)

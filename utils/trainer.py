@@ -1,16 +1,9 @@
-"""Turns a plan and a corpus into trained weights, an epoch at a time, so that a run can stop and go on.
-
-A run's folder holds ``state.json`` (plan and history), ``last.weights.h5`` (network, optimizer and random
-state after the last epoch), ``best.weights.h5`` (the network of the best epoch by validation AUC),
-``history.csv``, ``curves.png`` and the events for TensorBoard.
-"""
+"""Turns a plan and a corpus into trained weights, an epoch at a time, so that a run can stop and go on."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,16 +14,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from utils.ancestry import ancestors, check_unseen
 from utils.augmentation import LESIONS, reseed, training_input
 from utils.batches import Batches
 from utils.corpus import Corpus
-from utils.curves import Epoch, draw_curves, write_csv, write_tensorboard
+from utils.curves import Epoch
 from utils.errors import SetupError
 from utils.gradcam import MAP, signed_map
 from utils.location import LOCATION, LocationLoss, given_loss, hits, lesion_mask
 from utils.model_builder import (
     LOGIT,
-    RANDOM,
     REGION,
     backbone_layers,
     batch_norms,
@@ -39,6 +32,7 @@ from utils.model_builder import (
     map_shift,
 )
 from utils.plan import HEAD, Plan
+from utils.run_folder import RunFolder, save_weights
 from utils.schedule import learning_rate_at, out_of_patience
 from utils.steps import LastStep, Steps, TimeUp, progress_bar
 from utils.teacher import Teacher, feature_maps
@@ -67,10 +61,14 @@ class Trainer:
     """
 
     def __init__(self, plan: Plan, corpus: Corpus, run: Path, *, progress: bool = False) -> None:
-        self.plan, self.corpus, self.run, self.progress = plan, corpus, run, progress
+        self.plan, self.corpus, self.progress = plan, corpus, progress
+        self.folder = RunFolder(run)
+        self.ancestors = ancestors(plan)
+        check_unseen(self.ancestors, corpus)
         self.regions = corpus.regions if plan.region_weight > 0 else ()
         self.history: list[Epoch] = []
         self._compiled_for = ""
+        self._deadline, self._afterwards, self._seconds_a_picture = math.inf, 0, 0.0
         with _dtype_policy("mixed_bfloat16" if plan.mixed_precision else "float32"):
             self.network = self._build()
         rows = corpus.rows["train"]
@@ -79,8 +77,6 @@ class Trainer:
             self.network.inputs[0], {**self.network.output, MAP: signed_map(self.network)}
         )
         self.teacher = Teacher(Path(plan.teacher), plan.image_size) if plan.teacher else None
-        if self.teacher:
-            self.teacher.check(corpus)
         self.teaches_places = plan.location_weight > 0 and any(
             corpus.prepared.samples[row].boxes for row in rows
         )
@@ -106,9 +102,7 @@ class Trainer:
         filled = load_pretrained(self.network, self.plan.weights)
         source = Path(self.plan.weights).name if filled else "random numbers"
         log.info("%s: %d layers filled from %s", self.plan.architecture, filled, source)
-        self.run.mkdir(parents=True, exist_ok=True)
-        for name in ("state.json", "last.weights.h5", "best.weights.h5"):
-            (self.run / name).unlink(missing_ok=True)
+        self.folder.empty()
 
     def resume(self) -> None:
         """Go back to where the last checkpoint in the run's folder was written.
@@ -116,23 +110,17 @@ class Trainer:
         Raises:
             SetupError: there is none, or it belongs to another plan or other data.
         """
-        path = self.run / "state.json"
-        if not path.is_file():
-            raise SetupError(f"there is no run to resume in {self.run}; start one without --resume")
-        state = json.loads(path.read_text())
-        for name, now in self._identity().items():
-            if state["identity"].get(name) != now:
-                raise SetupError(
-                    f"the run in {self.run} had {name} {state['identity'].get(name)!r}, now it is "
-                    f"{now!r}; resume with the same arguments, or start anew without --resume"
-                )
-        self.history = [Epoch(**row) for row in state["history"]]
+        self.history = self.folder.read(self._identity())
         self._compile(self.history[-1].phase)
-        self.model.load_weights(self.run / "last.weights.h5")
+        self.model.load_weights(self.folder.last)
         log.info("resuming after %d epochs", len(self.history))
 
-    def fit(self, max_minutes: float | None = None) -> str:
+    def fit(self, deadline: float = math.inf, afterwards: int = 0) -> str:
         """Train to the end of the plan, or as far as time, patience or Ctrl-C allow.
+
+        Args:
+            deadline: when all must be done, in seconds of ``time.monotonic``.
+            afterwards: pictures that the network must still look at when training is over.
 
         Returns:
             How it ended: "completed", "out of patience", "out of time" or "interrupted".
@@ -141,24 +129,25 @@ class Trainer:
             SetupError: the time was up before one epoch was done, or the loss is no number any more.
             KeyboardInterrupt: interrupted before one epoch was done.
         """
-        deadline = time.monotonic() + 60 * max_minutes if max_minutes else math.inf
+        before = len(self.history)
+        self._deadline, self._afterwards = deadline, afterwards
         try:
-            outcome = self._run_phases(deadline)
+            outcome = self._run_phases()
         except TimeUp:
             outcome = TIME
         except KeyboardInterrupt:
             if not self.history:
                 raise
             outcome = INTERRUPTED
-        if not self.history:
-            raise SetupError(f"not one epoch was done in {max_minutes} minutes; give it more")
+        if outcome == TIME and len(self.history) == before:
+            raise SetupError("not one epoch was done in time; give it more --max_minutes")
         log.info("training ended (%s) after %d epochs", outcome, len(self.history))
         return outcome
 
     def best_network(self) -> keras.Model:
         """Return the network of the best epoch, in float32 throughout."""
         network = self._build()
-        network.load_weights(self.run / "best.weights.h5")
+        network.load_weights(self.folder.best)
         return network
 
     def _build(self) -> keras.Model:
@@ -197,7 +186,11 @@ class Trainer:
             prepared.samples[row].boxes, file.height, file.width, self.plan.image_size
         )
 
-    def _run_phases(self, deadline: float) -> str:
+    def _time_left(self) -> float:
+        """Return the seconds in which steps may still be made."""
+        return self._deadline - time.monotonic() - self._afterwards * self._seconds_a_picture
+
+    def _run_phases(self) -> str:
         names = [name for name, _, _ in self.plan.phases]
         reached = names.index(self.history[-1].phase) if self.history else 0
         outcome = COMPLETED
@@ -211,14 +204,12 @@ class Trainer:
                 if out_of_patience([row.val_auc for row in done], self.plan.patience):
                     outcome = PATIENCE
                     break
-                if time.monotonic() + max((row.seconds for row in done), default=0.0) > deadline:
+                if max((row.seconds for row in done), default=0.0) > self._time_left():
                     return TIME
-                self._run_epoch(name, epochs, highest, done, deadline)
+                self._run_epoch(name, epochs, highest, done)
         return outcome
 
-    def _run_epoch(
-        self, phase: str, epochs: int, highest: float, done: Sequence[Epoch], deadline: float
-    ) -> None:
+    def _run_epoch(self, phase: str, epochs: int, highest: float, done: Sequence[Epoch]) -> None:
         """Train one epoch, score it on the validation part, and write the checkpoint."""
         started = time.monotonic()
         scores = [row.val_auc for row in done]
@@ -234,7 +225,10 @@ class Trainer:
         last = LastStep()
         with progress_bar(title, steps, self.progress) as bar:
             losses = self.model.fit(
-                self.batches, verbose=0, shuffle=False, callbacks=[Steps(rate, deadline, bar), last]
+                self.batches,
+                verbose=0,
+                shuffle=False,
+                callbacks=[Steps(rate, self._time_left, bar), last],
             )
         # With averaging, Keras leaves the running mean of the weights in the model: it is validated and
         # kept, and training goes on from the last step's.
@@ -263,7 +257,9 @@ class Trainer:
     def _validate(self) -> tuple[np.ndarray, float | None]:
         """Return the logits of the validation part, and how often a lesion is where the map is highest."""
         rows = self.corpus.rows["validation"]
+        started = time.monotonic()
         answers = run_network(self.located, self.plan.spec, self.corpus.prepared.images, rows)
+        self._seconds_a_picture = (time.monotonic() - started) / len(rows)
         logits = answers[LOGIT][:, 0]
         if not np.isfinite(logits).all():
             raise SetupError(
@@ -281,10 +277,9 @@ class Trainer:
         if self._compiled_for == phase:
             return
         plan = self.plan
-        hold = plan.batch_norm == "hold" or (plan.batch_norm == "auto" and plan.weights != RANDOM)
         for layer in backbone_layers(self.network):
             layer.trainable = phase != HEAD
-        if hold:
+        if plan.holds_batch_norm:
             for layer in batch_norms(self.network):
                 layer.trainable = False
         loss: dict[str, keras.losses.Loss | Callable[..., keras.KerasTensor]] = {
@@ -311,37 +306,24 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same for a run to go on."""
-        return {**asdict(self.plan), "images": self.corpus.report["used"]}
+        return {
+            **asdict(self.plan),
+            "images": self.corpus.report["used"],
+            "built on": [bundle.sha256 for bundle in self.ancestors],
+        }
 
     def _checkpoint(self, row: Epoch, last: Sequence[np.ndarray]) -> None:
-        """Write the run's files; ``state.json`` comes last and makes the others count.
+        """Write the run's files.
 
         Args:
             row: the epoch that is done; it joins the history once its weights are safe.
             last: the model's weights after its last step.
         """
         if all(row.val_auc > earlier.val_auc for earlier in self.history):
-            _save_weights(self.network, self.run / "best.weights.h5")
+            save_weights(self.network, self.folder.best)
         self.history.append(row)
         self.model.set_weights(last)
-        _save_weights(self.model, self.run / "last.weights.h5")
-        write_csv(self.run / "history.csv", self.history)
-        write_tensorboard(self.run / "tensorboard", self.history)
-        draw_curves(self.run / "curves.png", self.history)
-        state = {
-            "identity": self._identity(),
-            "history": [asdict(row) for row in self.history],
-        }
-        part = self.run / "state.json.part"
-        part.write_text(json.dumps(state, indent=1))
-        os.replace(part, self.run / "state.json")
-
-
-def _save_weights(model: keras.Model, path: Path) -> None:
-    """Write weights under another name first: a checkpoint cut short must not replace a whole one."""
-    part = path.with_name(f"part.{path.name}")
-    model.save_weights(part)
-    os.replace(part, path)
+        self.folder.write(self._identity(), self.history, self.model)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ backends.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from utils.bundle import Bundle, Seen, save_bundle
+from utils.ancestry import joined
+from utils.bundle import Bundle, Seen, read_seen, save_bundle
 from utils.calibration import choose_operating_point, fit_calibration
 from utils.corpus import Corpus
 from utils.datasets.duplicates import fingerprints
@@ -44,7 +46,7 @@ def train(
     run: Path,
     output: Path,
     *,
-    max_minutes: float | None = None,
+    deadline: float = math.inf,
     resume: bool = False,
     progress: bool = False,
     commit: str = "",
@@ -56,7 +58,8 @@ def train(
         corpus: on what.
         run: folder of checkpoints, logs and curves.
         output: the ``.h5`` file to write.
-        max_minutes: stop in time to be done by then; what is best so far is saved.
+        deadline: stop in time to be done by then, in seconds of ``time.monotonic``; what is best so far is
+            saved.
         resume: go on from the last checkpoint in ``run``.
         progress: show a bar an epoch on stderr.
         commit: the code's version, for the sidecar.
@@ -75,7 +78,7 @@ def train(
         trainer.resume()
     else:
         trainer.start()
-    outcome = trainer.fit(max_minutes)
+    outcome = trainer.fit(deadline, pictures_afterwards(corpus))
     bundle = finish(trainer, output, outcome=outcome, commit=commit)
     return {
         "outcome": outcome,
@@ -86,6 +89,13 @@ def train(
         "counts": corpus.report["used"],
         "metrics": bundle.metrics,
     }
+
+
+def pictures_afterwards(corpus: Corpus) -> int:
+    """Return how many pictures ``finish`` shows to the network, or a few more."""
+    parts = {part: len(rows) for part, rows in corpus.rows.items()}
+    familiar = min(parts["train"], MOST_FAMILIAR)
+    return parts["validation"] + parts["test"] + 3 * familiar + STRANGERS
 
 
 def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bundle:
@@ -146,16 +156,21 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
                 "weights": Path(plan.weights).name,
                 "teacher": plan.teacher and Path(plan.teacher).name,
             },
-            **({"teacher": trainer.teacher.bundle.sha256[:12]} if trainer.teacher else {}),
+            "built_on": [bundle.sha256 for bundle in trainer.ancestors],
             "outcome": outcome,
             "epochs": len(trainer.history),
             "minutes": round(sum(row.seconds for row in trainer.history) / 60, 1),
             "commit": commit,
         },
         metrics=metrics,
-        seen=Seen(
-            frozenset(corpus.prepared.files[row].sha256[:16] for row in used),
-            fingerprints(corpus.prepared.thumbnails[used]),
+        seen=joined(
+            [
+                Seen(
+                    frozenset(corpus.prepared.files[row].sha256[:16] for row in used),
+                    fingerprints(corpus.prepared.thumbnails[used]),
+                ),
+                *map(read_seen, trainer.ancestors),
+            ]
         ),
         familiarity=familiarity,
     )

@@ -138,8 +138,12 @@ def _data(evaluation: Evaluation) -> Iterator[str]:
     weights = _weights(training.get("args", {}))
     if "ImageNet" in weights:
         sources.append(text.IMAGENET)
+    if evaluation.bundle.sidecar.familiarity:
+        sources.append(text.STRANGERS)
     sources = [plain(source) for source in dict.fromkeys(sources) if source]
     yield f"It began with {weights}."
+    for built_on in training.get("built_on", ()):
+        yield f"It builds on the bundle with weights `{built_on}`, and counts what that has seen as seen."
     if sources:
         yield _list(sources)
 
