@@ -21,9 +21,6 @@ class Steps(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Set the rate of the step that comes."""
-        if keras.config.backend() == "jax":
-            # There an epoch's state, the rate in it, is kept outside the model unless it is asked for.
-            self.model.jax_state_sync()
         self.model.optimizer.learning_rate = self.rate(batch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:

@@ -231,7 +231,10 @@ class Trainer:
                 callbacks=[Steps(rate, self._time_left, bar), last],
             )
         # With averaging, Keras leaves the running mean of the weights in the model: it is validated and
-        # kept, and training goes on from the last step's.
+        # kept, and training goes on from the last step's. Copied, because on jax the model and its
+        # optimizer would share the arrays, and whoever computes first uses them up.
+        if self.plan.averaging:
+            self.model.set_weights([array.copy() for array in self.model.get_weights()])
         logits, pointing = self._validate()
         row = Epoch(
             epoch=len(self.history) + 1,
