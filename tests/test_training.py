@@ -239,6 +239,20 @@ def test_resuming_with_other_arguments_is_refused_naming_the_argument(
         trainer.resume()
 
 
+def test_a_run_is_decided_anew_for_another_sensitivity(
+    tmp_path: Path, trained: Path, corpus: Corpus
+) -> None:
+    plan = replace(PLAN, epochs=12, patience=50, sensitivity=0.5)
+    train(plan, corpus, trained / "run", tmp_path / "m.h5", resume=True)
+    first, again = read_bundle(trained / "best_model.h5"), read_bundle(tmp_path / "m.h5")
+    assert again.threshold > first.threshold
+    assert "at least 0.50" in again.chosen_by
+    for ours, theirs in zip(
+        load_network(first).get_weights(), load_network(again).get_weights(), strict=True
+    ):
+        assert np.array_equal(ours, theirs)
+
+
 def test_resuming_nothing_is_refused(tmp_path: Path, corpus: Corpus) -> None:
     with pytest.raises(SetupError, match="no run to resume"):
         Trainer(PLAN, corpus, tmp_path / "none").resume()

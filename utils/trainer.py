@@ -308,9 +308,11 @@ class Trainer:
         self._compiled_for = phase
 
     def _identity(self) -> dict[str, Any]:
-        """Return what must be the same for a run to go on."""
+        """Return what must be the same for a run to go on; the threshold is chosen after it."""
+        plan = asdict(self.plan)
+        del plan["sensitivity"]
         return {
-            **asdict(self.plan),
+            **plan,
             "images": self.corpus.report["used"],
             "built on": [bundle.sha256 for bundle in self.ancestors],
         }
