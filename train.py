@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from utils.ancestry import ancestors
 from utils.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
 from utils.command_line import DONE, INTERRUPTED, Parser, run, whole_number
 from utils.corpus import read_corpus
 from utils.datasets import AUTO, READERS
-from utils.errors import SetupError, UnknownName
+from utils.errors import InputError, SetupError, UnknownName
 from utils.model_builder import COARSE, FINE, IMAGENET, RANDOM
 from utils.plan import Plan
 from utils.preprocess import LARGEST, SMALLEST
@@ -23,6 +26,7 @@ from utils.schedule import SCHEDULES
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, train, and print the outcome as one line of JSON."""
     flags = parser().parse_args(arguments)
+    deadline = time.monotonic() + 60 * (flags.max_minutes or math.inf)
     plan = plan_of(flags)
     corpus = read_corpus(
         flags.data,
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         corpus,
         flags.run,
         flags.output,
-        max_minutes=flags.max_minutes,
+        deadline=deadline,
         resume=flags.resume,
         progress=not flags.quiet,
         commit=_commit(),
@@ -62,7 +66,7 @@ def parser() -> Parser:
     add("--run", type=Path, default=Path("runs/latest"), help="checkpoints, logs and curves")
     add("--cache", type=Path, help="prepared images (default: cache/ in the run's folder)")
     add("--resume", action="store_true", help="go on from the checkpoint in the run's folder")
-    add("--max_minutes", type=_positive, help="stop in time; the best so far is saved")
+    add("--max_minutes", type=_positive, help="be done by then; the best so far is saved")
     add("--quiet", action="store_true", help="no progress bars")
     add("--backend", choices=("tensorflow", "jax", "torch"), help="Keras backend to train on")
 
@@ -90,6 +94,12 @@ def parser() -> Parser:
         "--patience", type=whole_number(1), default=8, help="epochs without a better validation AUC"
     )
     add("--weight_decay", type=_not_negative, default=1e-4, help="of AdamW")
+    add(
+        "--averaging",
+        type=_share,
+        default=0.0,
+        help="momentum of the running mean of the weights that is kept; 0: the last step's",
+    )
     add("--label_smoothing", type=_share, default=0.0, help="of the fracture's loss")
     add(
         "--location_weight",
@@ -103,7 +113,15 @@ def parser() -> Parser:
         default=0.2,
         help="of the body part's loss; 0: no such head",
     )
+    add("--teacher", help="a bundle whose network teaches this one what it sees, a .h5 path")
+    add("--teacher_weight", type=_not_negative, default=1.0, help="of the loss that does so")
     add("--class_weight", choices=("balanced", "none"), default="balanced", help="of the classes")
+    add(
+        "--negatives",
+        type=_not_negative,
+        default=0.0,
+        help="normal images an epoch shows for each fractured one, drawn anew; 0: all of them",
+    )
     add("--no_augmentation", action="store_true", help="show every picture as it is")
     add("--mixed_precision", action="store_true", help="compute in bfloat16")
     add("--sensitivity", type=_share, default=0.90, help="that the threshold is chosen for")
@@ -116,7 +134,7 @@ def plan_of(flags: argparse.Namespace) -> Plan:
 
     Raises:
         UnknownName: a name that is in none of the tables.
-        SetupError: there is no weight file at the path given.
+        InputError, SetupError: see ``_check``.
     """
     ARCHITECTURES[flags.model]
     if flags.dataset != AUTO:
@@ -134,18 +152,35 @@ def plan_of(flags: argparse.Namespace) -> Plan:
         schedule=flags.schedule,
         patience=flags.patience,
         weight_decay=flags.weight_decay,
+        averaging=flags.averaging,
         dropout=flags.dropout,
         label_smoothing=flags.label_smoothing,
         detail=flags.map,
         location_weight=flags.location_weight,
         region_weight=flags.region_weight,
+        teacher=flags.teacher,
+        teacher_weight=flags.teacher_weight,
         class_weight=flags.class_weight,
+        negatives=flags.negatives,
         augment=not flags.no_augmentation,
         batch_norm=flags.batch_norm,
         mixed_precision=flags.mixed_precision,
         sensitivity=flags.sensitivity,
         seed=flags.seed,
     )
+    _check(plan, flags.output)
+    return plan
+
+
+def _check(plan: Plan, output: Path) -> None:
+    """Find out now what would fail, or do harm, after minutes of preparing and training.
+
+    Raises:
+        UnknownName: the image size is none that a bundle can have.
+        InputError: the bundle to write is one that the training builds on, or averaging would not fit
+            what batch normalisation does.
+        SetupError: there is no weight file, or no teacher, at the path given.
+    """
     if not SMALLEST <= plan.image_size <= LARGEST:
         raise UnknownName(
             f"--image_size {plan.image_size} is outside {SMALLEST} to {LARGEST} pixels"
@@ -155,7 +190,14 @@ def plan_of(flags: argparse.Namespace) -> Plan:
             f"there are no weights at {plan.weights}; --weights takes {IMAGENET}, {RANDOM}, or the path "
             "of a .npz or .h5 file"
         )
-    return plan
+    if plan.averaging and not plan.holds_batch_norm:
+        raise InputError(
+            "--averaging would join the mean of the weights with the last statistics of batch normalisation; "
+            "hold those (--batch_norm hold), or train without it"
+        )
+    for bundle in ancestors(plan):
+        if output.exists() and bundle.path.samefile(output):
+            raise InputError(f"--output {output} is what the training builds on; name another file")
 
 
 def _commit() -> str:

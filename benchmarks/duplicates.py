@@ -1,6 +1,6 @@
 """How well copies and different patients are told apart on real radiographs: the thresholds' reasons.
 
-    python benchmarks/duplicates.py ../shared/data/fracatlas [--pictures FOLDER]
+    python benchmarks/duplicates.py data/FracAtlas [--pictures FOLDER]
 
 Prints the tables of docs/datasets.md; ``--pictures`` writes the pairs nearest to each threshold as PNG,
 to be looked at.

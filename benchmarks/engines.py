@@ -1,6 +1,6 @@
 """Measure what docs/engines.md says: do engines and precisions agree, and how fast is each bare.
 
-    python benchmarks/engines.py agreement --data ../shared/data/fracatlas
+    python benchmarks/engines.py agreement --data data/FracAtlas
     python benchmarks/engines.py speed
     python benchmarks/engines.py speed --untrained densenet121
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ def make(**options: object) -> Batches:
     images = np.arange(10, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
     labels = np.array([0, 0, 0, 1, 0, 0, 1, 0, 0, 0])
     regions = np.array([0, 0, 0, 1, -1, 0, 1, -1, 0, 0])
-    settings = {"regions": regions, "batch_size": 3, "class_weights": (0.5, 4.0), **options}
+    settings = {"regions": regions, "batch_size": 3, "balanced": True, **options}
     return Batches(images, range(2, 9), labels, **settings)
 
 
@@ -26,6 +28,28 @@ def test_an_epoch_shows_every_chosen_image_once() -> None:
     assert sorted(shown) == list(range(2, 9))
 
 
+def test_an_epoch_shows_some_of_the_negatives_drawn_anew() -> None:
+    batches = make(negatives=1.5, balanced=False)
+    shown = []
+    for epoch in range(20):
+        batches.start_epoch(epoch)
+        shown.append({int(row) for row in batches.order})
+        assert len(batches.order) == 5
+        assert {3, 6} < shown[-1] <= set(range(2, 9))
+    assert len(batches) == 2
+    assert set.union(*shown) == set(range(2, 9))
+    assert any(one != other for one, other in itertools.pairwise(shown))
+
+
+@pytest.mark.parametrize(("negatives", "shown"), [(0.0, 7), (100.0, 7), (0.01, 3)])
+def test_an_epoch_shows_one_negative_at_least_and_all_at_most(negatives: float, shown: int) -> None:
+    assert len(make(negatives=negatives).order) == shown
+
+
+def test_weights_balance_what_is_shown() -> None:
+    assert make(negatives=1.0).class_weights == (1.0, 1.0)
+
+
 def test_targets_and_weights_belong_to_their_images() -> None:
     batches = make()
     for index in range(len(batches)):
@@ -36,7 +60,7 @@ def test_targets_and_weights_belong_to_their_images() -> None:
         for row, number in enumerate(fitted[:, 0, 0, 0]):
             positive = number in (3, 6)
             assert targets["logit"][row, 0] == positive
-            assert weights["logit"][row] == (4.0 if positive else 0.5)
+            assert weights["logit"][row] == pytest.approx(7 / 4 if positive else 7 / 10)
             assert weights["region"][row] == (number not in (4, 7))
             if number not in (4, 7):
                 assert targets["region"][row, 0] == positive
@@ -70,7 +94,6 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 
 
 def test_balanced_weights_make_both_classes_count_alike() -> None:
-    labels = np.array([1, 0, 0, 0, 0])
-    negative, positive = balanced_weights(labels)
+    negative, positive = balanced_weights(negatives=4, positives=1)
     assert negative * 4 == pytest.approx(positive * 1)
     assert (negative * 4 + positive) / 5 == pytest.approx(1)

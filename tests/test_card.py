@@ -13,6 +13,7 @@ from tests.bundles import tiny_bundle
 from tests.test_project import ROOT, _flags_of
 from tests.trees import fracatlas_tree
 from train import parser, plan_of
+from utils.architectures import DEFAULT_ARCHITECTURE
 from utils.breakdown import tables
 from utils.datasets import read_dataset
 from utils.engine import load_engine
@@ -26,6 +27,7 @@ from utils.report import write_card
 from utils.report.card import card_page, training_command
 from utils.report.card_text import CLAIM
 from utils.report.plots import interval_text
+from utils.sidecar import FamiliaritySection
 
 PLAN = plan_of(
     parser().parse_args(
@@ -146,6 +148,12 @@ def test_the_training_is_told_with_its_command_time_and_commit(card):
     assert all(len(line) <= 100 for line in told.splitlines() if line.startswith("    "))
 
 
+def test_a_network_other_than_the_default_is_told_with_where_it_is_explained(card):
+    assert f"The default network of `train.py` is {DEFAULT_ARCHITECTURE}" in card
+    assert "docs/experiments.md" in card
+    assert (ROOT / "docs" / "experiments.md").is_file()
+
+
 def test_a_command_names_flags_that_exist_and_no_place_on_a_machine():
     command = training_command(
         {**asdict(PLAN), "weights": "../else/where/teacher.h5", "mixed_precision": True}, "mura"
@@ -175,6 +183,19 @@ def test_sources_and_licences_are_named(evaluation, card):
     told = card_page(replace(evaluation, bundle=replace(evaluation.bundle, sidecar=sidecar)))
     assert "CC BY 4.0" in section(told, "Data")
     assert "Russakovsky" in section(told, "Data")
+
+
+def test_what_the_doubts_and_the_weights_came_from_is_named(evaluation, card):
+    assert "vultilion" not in card
+    section_of = FamiliaritySection(limits={}, false_alarms={})
+    training = {**evaluation.bundle.training, "built_on": ["0123abcd"]}
+    changes = {"training": training, "familiarity": section_of}
+    sidecar = evaluation.bundle.sidecar.model_copy(update=changes)
+    told = card_page(replace(evaluation, bundle=replace(evaluation.bundle, sidecar=sidecar)))
+    assert "CC BY 2.0: china.jpg by danielbuechele, flower.jpg by vultilion" in section(
+        told, "Data"
+    )
+    assert "`0123abcd`" in section(told, "Data")
 
 
 def test_the_card_says_what_it_is_not(card):

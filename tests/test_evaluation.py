@@ -16,6 +16,7 @@ from tests.bundles import tiny_bundle
 from tests.seen import mark_seen
 from tests.trees import folder_tree, fracatlas_tree, mura_tree
 from utils.breakdown import Scored, by_study, longest_side_bin, tables
+from utils.bundle import read_bundle
 from utils.datasets import read_dataset
 from utils.datasets.sample import Box, Sample
 from utils.datasets.split import split_dataset
@@ -315,6 +316,23 @@ def scored_by_hand(
         maps=np.zeros((n, 2, 2), np.float32),
         region=None,
     )
+
+
+def test_pictures_that_are_doubted_are_counted_by_what_for(tmp_path):
+    scored = scored_by_hand([None] * 4, [0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8])
+    bundle = read_bundle(tiny_bundle(tmp_path, regions=()))
+    options = {"resamples": 0, "seed": 0}
+    assert tables(scored, bundle, **options)["doubts"] is None
+    told = (("unsupported_region", "inverted"), (), ("unsupported_region",), ())
+    found = tables(replace(scored, doubts=told), bundle, **options)["doubts"]
+    assert found["n"] == 4
+    assert {code: of["n"] for code, of in found["codes"].items()} == {
+        "unlike_training": 0,
+        "unsupported_region": 2,
+        "not_a_radiograph": 0,
+        "inverted": 1,
+    }
+    assert found["codes"]["unsupported_region"]["share"]["value"] == 0.5
 
 
 def test_a_study_has_the_mean_probability_and_is_positive_if_any_image_is():

@@ -13,9 +13,11 @@ from scipy.stats import spearmanr
 from tests.pictures import draw_radiograph
 from utils.architectures import ARCHITECTURES
 from utils.bundle import load_network, read_bundle
+from utils.engine import load_engine
+from utils.formats import decode
 from utils.gradcam import Outputs, explain, signed_map
 from utils.model_builder import COARSE, EVIDENCE, FINE, LOGIT, build_model, map_shift
-from utils.preprocess import SCALINGS, PreprocessSpec, preprocess
+from utils.preprocess import SCALINGS, PreprocessSpec, fit, preprocess
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "best_model.h5"
 
@@ -117,6 +119,32 @@ def test_a_network_without_regions_gives_none() -> None:
     )
     assert outputs.region is None
     assert outputs.embedding.shape == (2, 128 + 64)
+
+
+@pytest.mark.real_data
+def test_the_shipped_models_map_of_a_confident_normal_stays_cool(shared_data: Path) -> None:
+    """On the absolute scale, whose top is where nine in ten maps of fractures stay under it."""
+    engine = load_engine(MODEL, "tensorflow")
+    bundle = engine.bundle
+
+    def answers(folder: str, step: int) -> tuple[np.ndarray, np.ndarray]:
+        files = sorted((shared_data / "fracatlas" / "images" / folder).glob("*.jpg"))[::step]
+        fitted = [
+            fit(
+                decode(file.read_bytes(), allow_truncated=True).pixels, bundle.preprocess.image_size
+            )
+            for file in files
+        ]
+        outputs = engine.run(np.stack(fitted))
+        heat = outputs.map.max(axis=(1, 2)) / bundle.scale_top
+        return bundle.calibration.probability(outputs.logit), heat
+
+    probability, heat = answers("Non_fractured", 40)
+    confident = heat[probability < bundle.doubt[0]]
+    assert len(confident) > 30
+    assert np.quantile(confident, 0.95) < 0.5
+    probability, heat = answers("Fractured", 20)
+    assert np.median(heat[probability >= bundle.threshold]) > 0.6
 
 
 def test_the_shipped_models_map_depends_on_its_weights_from_the_head_to_the_first_layer() -> None:

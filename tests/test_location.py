@@ -32,9 +32,16 @@ def masks(*rows: slice | None) -> np.ndarray:
     return drawn.astype(np.float32)
 
 
-def losses(signed: np.ndarray, covered: np.ndarray, shift: float = 0.0) -> np.ndarray:
-    """The loss of each picture."""
-    return np.asarray(LocationLoss(shift)((keras.ops.convert_to_tensor(signed), covered)))[:, 0]
+def losses(
+    signed: np.ndarray,
+    covered: np.ndarray,
+    shift: float = 0.0,
+    before: np.ndarray | None = None,
+) -> np.ndarray:
+    """The loss of each picture; without ``before``, of pictures that were not moved."""
+    before = covered if before is None else before
+    tensors = [keras.ops.convert_to_tensor(one) for one in (signed, covered, before)]
+    return np.asarray(LocationLoss(shift)(tensors))[:, 0]
 
 
 def test_a_mask_lies_where_the_fitted_picture_shows_the_lesion() -> None:
@@ -48,6 +55,20 @@ def test_a_mask_lies_where_the_fitted_picture_shows_the_lesion() -> None:
 
 def test_a_tiny_lesion_covers_one_pixel_at_least() -> None:
     assert (lesion_mask([Box(1000, 700, 2, 2)], 2000, 2000, SIZE) > 0).sum() == 1
+
+
+def test_a_lesion_counts_most_in_its_middle() -> None:
+    """So the map's maximum is drawn there, and not to an edge that the next pixel has missed."""
+    mask = lesion_mask([Box(16, 8, 33, 17), Box(60, 60, 3, 3)], SIZE, SIZE, SIZE)
+    assert np.unravel_index(mask.argmax(), mask.shape) == (16, 32)
+    assert mask[8, 16:49].max() < 255 / 3
+    assert (mask[8:25, 16:49] > 0).all()
+    assert mask[61, 61] > 0
+    assert np.count_nonzero(mask) == 33 * 17 + 9
+
+
+def test_a_lesion_beyond_the_edge_is_drawn_as_far_as_it_is_seen() -> None:
+    assert np.count_nonzero(lesion_mask([Box(60, 60, 10, 10)], SIZE, SIZE, SIZE)) == 16
 
 
 def test_a_picture_without_boxes_has_an_empty_mask() -> None:
@@ -76,6 +97,14 @@ def test_a_normal_map_should_be_low_everywhere() -> None:
     assert flat < 0.1 < hot
 
 
+def test_of_a_lesion_that_was_moved_out_of_the_picture_nothing_is_taught() -> None:
+    left = masks(slice(0, 1), None, slice(0, 8))
+    before = masks(slice(0, 8), slice(0, 8), slice(0, 8))
+    sliver, gone, whole = losses(maps(None, None, None), left, before=before)
+    assert sliver == gone == 0.0
+    assert whole > 1.0
+
+
 def test_a_lesion_smaller_than_a_cell_can_be_found() -> None:
     assert losses(maps((2, 2)), masks(slice(19, 21)))[0] < 0.1
 
@@ -99,6 +128,10 @@ def test_cells_that_look_aside_are_told_of_what_they_look_at(shift: float) -> No
 def test_a_hit_is_a_highest_cell_whose_middle_lies_in_the_lesion() -> None:
     covered = masks(slice(18, 24), slice(18, 20), slice(40, 48))[..., 0]
     assert hits(maps((2, 2), (2, 2), (2, 2)), covered).tolist() == [True, False, False]
+
+
+def test_a_map_without_anything_positive_hits_nothing() -> None:
+    assert not hits(maps((2, 2)) - 100.0, masks(slice(16, 24))[..., 0]).any()
 
 
 def test_cells_that_look_aside_hit_what_they_look_at() -> None:

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.commands import run_command
 from tests.processes import ROOT, running, until
 from tests.trees import folder_tree, fracatlas_tree, mura_tree
 from train import main
-from utils.bundle import read_bundle, read_familiarity, read_seen
+from utils.bundle import load_network, read_bundle, read_familiarity, read_seen
 from utils.corpus import Corpus, read_corpus
 from utils.engine import load_engine
 from utils.errors import DatasetError, SetupError
@@ -41,11 +42,15 @@ PLAN = Plan(
     schedule="cosine",
     patience=5,
     weight_decay=1e-4,
+    averaging=0.0,
     dropout=0.1,
     label_smoothing=0.0,
     detail="fine",
     location_weight=0.3,
+    negatives=0.0,
     region_weight=0.2,
+    teacher=None,
+    teacher_weight=1.0,
     class_weight="balanced",
     augment=False,
     batch_norm="auto",
@@ -153,9 +158,12 @@ def test_a_run_leaves_logs_curves_and_events(trained: Path) -> None:
     np.testing.assert_allclose(logged, [float(row["val_auc"]) for row in rows], atol=1e-6)
 
 
-def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path, corpus: Corpus) -> None:
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_a_stopped_run_goes_on_where_it_stopped(
+    tmp_path: Path, corpus: Corpus, averaging: float
+) -> None:
     """Two epochs, a stop and two more give the weights that four epochs give."""
-    plan = replace(PLAN, epochs=4, augment=True, schedule="cosine")
+    plan = replace(PLAN, epochs=4, augment=True, averaging=averaging, batch_norm="hold")
     whole = run_epochs(plan, corpus, tmp_path / "whole", 4)
     run_epochs(plan, corpus, tmp_path / "parts", 2)
     resumed = Trainer(plan, corpus, tmp_path / "parts")
@@ -169,6 +177,46 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path, corpus: Corpus) 
         assert np.array_equal(ours, theirs)
 
 
+def test_training_twice_with_one_seed_gives_one_split_and_one_network(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    plan = replace(PLAN, augment=True, negatives=0.5)
+    first, again, other = (
+        train(replace(plan, seed=seed), corpus, tmp_path / name, tmp_path / name / "m.h5")
+        for name, seed in (("first", 3), ("again", 3), ("other", 4))
+    )
+    assert first["metrics"] == again["metrics"] != other["metrics"]
+    ours, theirs, others = (
+        load_network(read_bundle(tmp_path / name / "m.h5")).get_weights()
+        for name in ("first", "again", "other")
+    )
+    assert all(np.array_equal(one, two) for one, two in zip(ours, theirs, strict=True))
+    assert not np.array_equal(ours[0], others[0])
+
+
+def test_the_split_depends_on_the_seed_alone(tmp_path: Path, corpus: Corpus) -> None:
+    def parts(seed: int) -> dict[str, list[int]]:
+        options = {"regions": (), "size": 32, "seed": seed, "cache": tmp_path}
+        read = read_corpus(corpus.dataset.root, dataset="auto", **options)
+        return {part: rows.tolist() for part, rows in read.rows.items()}
+
+    assert parts(3) == parts(3) != parts(4)
+
+
+def test_the_mean_of_the_weights_is_kept_and_training_goes_on_from_the_last(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    trainer = run_epochs(replace(PLAN, averaging=0.9, batch_norm="hold"), corpus, tmp_path, 1)
+    variables = trainer.model.optimizer.variables
+    means = [np.asarray(variable) for variable in variables if "average" in variable.path]
+    last = trainer.network.trainable_weights
+    kept = trainer.best_network().trainable_weights
+    assert len(means) == len(last) == len(kept)
+    for mean, best, now in zip(means, kept, last, strict=True):
+        np.testing.assert_array_equal(mean, best)
+        assert not np.array_equal(now, best)
+
+
 def run_epochs(plan: Plan, corpus: Corpus, run: Path, epochs: int) -> Trainer:
     """Train and let go after so many epochs, as a kill between two epochs would."""
     keras.utils.set_random_seed(plan.seed)
@@ -177,7 +225,7 @@ def run_epochs(plan: Plan, corpus: Corpus, run: Path, epochs: int) -> Trainer:
     ((name, planned, highest),) = plan.phases
     trainer._compile(name)
     for _ in range(epochs):
-        trainer._run_epoch(name, planned, highest, list(trainer.history), float("inf"))
+        trainer._run_epoch(name, planned, highest, list(trainer.history))
     return trainer
 
 
@@ -189,6 +237,20 @@ def test_resuming_with_other_arguments_is_refused_naming_the_argument(
     )
     with pytest.raises(SetupError, match="learning_rate"):
         trainer.resume()
+
+
+def test_a_run_is_decided_anew_for_another_sensitivity(
+    tmp_path: Path, trained: Path, corpus: Corpus
+) -> None:
+    plan = replace(PLAN, epochs=12, patience=50, sensitivity=0.5)
+    train(plan, corpus, trained / "run", tmp_path / "m.h5", resume=True)
+    first, again = read_bundle(trained / "best_model.h5"), read_bundle(tmp_path / "m.h5")
+    assert again.threshold > first.threshold
+    assert "at least 0.50" in again.chosen_by
+    for ours, theirs in zip(
+        load_network(first).get_weights(), load_network(again).get_weights(), strict=True
+    ):
+        assert np.array_equal(ours, theirs)
 
 
 def test_resuming_nothing_is_refused(tmp_path: Path, corpus: Corpus) -> None:
@@ -204,10 +266,10 @@ def test_the_head_is_trained_first_and_alone(tmp_path: Path, trained: Path, corp
     kernel = trainer.network.get_layer("block1a_conv").get_weights()[0]
     norms = trainer.network.get_layer("block1a_bn").get_weights()
     trainer._compile(HEAD)
-    trainer._run_epoch(HEAD, 1, 1e-3, [], float("inf"))
+    trainer._run_epoch(HEAD, 1, 1e-3, [])
     assert np.array_equal(kernel, trainer.network.get_layer("block1a_conv").get_weights()[0])
     trainer._compile(TUNING)
-    trainer._run_epoch(TUNING, 1, 1e-3, [], float("inf"))
+    trainer._run_epoch(TUNING, 1, 1e-3, [])
     assert not np.array_equal(kernel, trainer.network.get_layer("block1a_conv").get_weights()[0])
     for before, after in zip(
         norms, trainer.network.get_layer("block1a_bn").get_weights(), strict=True
@@ -228,7 +290,23 @@ def test_time_that_is_up_before_one_epoch_is_a_fault(tmp_path: Path, corpus: Cor
     trainer = Trainer(PLAN, corpus, tmp_path)
     trainer.start()
     with pytest.raises(SetupError, match="not one epoch"):
-        trainer.fit(max_minutes=1e-9)
+        trainer.fit(deadline=0.0)
+
+
+def test_time_is_kept_for_what_follows_the_last_epoch(tmp_path: Path, corpus: Corpus) -> None:
+    trainer = Trainer(PLAN, corpus, tmp_path)
+    trainer.start()
+    assert trainer.fit(deadline=time.monotonic() + 600, afterwards=10**9) == "out of time"
+    assert len(trainer.history) == 1
+
+
+def test_going_on_without_time_for_an_epoch_is_a_fault(trained: Path, corpus: Corpus) -> None:
+    """Else a run that is resumed in legs that are too short would never end."""
+    trainer = Trainer(replace(PLAN, epochs=12, patience=50), corpus, trained / "run")
+    trainer.resume()
+    trainer.history.pop()
+    with pytest.raises(SetupError, match="not one epoch"):
+        trainer.fit(deadline=0.0)
 
 
 def test_a_diverging_run_is_a_fault_and_no_model(tmp_path: Path, corpus: Corpus) -> None:
@@ -309,6 +387,8 @@ def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
         (("--data", "nowhere", "--weights", "none"), 2, "nowhere"),
         (("--schedule", "step"), 2, "cosine"),
         (("--weights", "gone.npz"), 3, "gone.npz"),
+        (("--weights", "none", "--teacher", "gone.h5"), 3, "gone.h5"),
+        (("--weights", "none", "--averaging", "0.9"), 2, "--batch_norm hold"),
     ],
 )
 def test_a_wrong_flag_is_one_line_naming_the_choices(

@@ -7,7 +7,7 @@ network. With augmentation off they give exactly ``preprocess.scale`` of their i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 from keras import ops
@@ -32,8 +32,8 @@ class RandomPose(keras.layers.Layer):
         self,
         *,
         mirror: float = 0.5,
-        degrees: float = 15.0,
-        zoom: float = 0.15,
+        degrees: float = 25.0,
+        zoom: float = 0.25,
         shift: float = 0.06,
         seed: int = 0,
     ) -> None:
@@ -108,8 +108,8 @@ class RandomTone(keras.layers.Layer):
 class Scale(keras.layers.Layer):
     """Round to grey levels and look them up in a scaling's table, as ``preprocess.scale`` does."""
 
-    def __init__(self, scaling: str) -> None:
-        super().__init__(dtype="float32", name="scale")
+    def __init__(self, scaling: str, name: str = "scale") -> None:
+        super().__init__(dtype="float32", name=name)
         self.table = SCALINGS[scaling]
 
     def call(self, pictures: keras.KerasTensor) -> keras.KerasTensor:
@@ -138,18 +138,21 @@ def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield layer
 
 
-def training_input(spec: PreprocessSpec, *, augment: bool, seed: int = 0) -> keras.Model:
+def training_input(
+    spec: PreprocessSpec, *, augment: bool, seed: int = 0, also: Sequence[str] = ()
+) -> keras.Model:
     """Build the layers from fitted pictures and their lesions to the network's input.
 
     Args:
         spec: image size and scaling.
         augment: vary the pictures; never done outside training.
         seed: of the random layers.
+        also: other scalings that the same pictures are wanted in.
 
     Returns:
         A model of two inputs, ``fitted`` and ``lesions``, uint8 (n, size, size, 1) each, and two
         outputs: the network's input, and the lesions as float32 (n, size, size, 1) in [0, 255], moved
-        as their pictures were.
+        as their pictures were; then the pictures in each other scaling.
     """
     shape = (spec.image_size, spec.image_size, 1)
     entries = [keras.Input(shape, dtype="uint8", name=name) for name in (FITTED, LESIONS)]
@@ -159,7 +162,8 @@ def training_input(spec: PreprocessSpec, *, augment: bool, seed: int = 0) -> ker
     pictures, lesions = both[..., :1], both[..., 1:]
     if augment:
         pictures = RandomTone(seed=seed + 1)(pictures)
-    outputs = [Scale(spec.scaling)(pictures), lesions]
+    others = [Scale(name, f"scale_{number}")(pictures) for number, name in enumerate(also)]
+    outputs = [Scale(spec.scaling)(pictures), lesions, *others]
     return keras.Model(
         dict(zip((FITTED, LESIONS), entries, strict=True)), outputs, name="training_input"
     )

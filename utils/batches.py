@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import keras
@@ -25,8 +26,9 @@ class Batches(keras.utils.PyDataset):
         lesions: gives the mask of a row, uint8 (size, size), see ``location.lesion_mask``; None trains
             no map.
         batch_size: images a batch; the last one of an epoch is shorter.
-        class_weights: loss weight of a negative and of a positive image.
-        seed: of the order.
+        balanced: weigh the losses so that both classes count alike.
+        negatives: negative images an epoch shows for each positive one, drawn anew; 0 shows all.
+        seed: of the order and of the draw.
     """
 
     def __init__(
@@ -38,21 +40,31 @@ class Batches(keras.utils.PyDataset):
         regions: np.ndarray | None,
         lesions: Callable[[int], np.ndarray] | None = None,
         batch_size: int,
-        class_weights: tuple[float, float] = (1.0, 1.0),
+        balanced: bool = False,
+        negatives: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
-        self.images, self.rows, self.labels = images, np.asarray(rows), labels
+        self.images, self.labels = images, labels
         self.regions, self.lesions = regions, lesions
-        self.batch_size, self.class_weights, self.seed = batch_size, class_weights, seed
+        self.batch_size, self.seed = batch_size, seed
+        rows = np.asarray(rows)
+        self.positive, self.negative = rows[labels[rows] == 1], rows[labels[rows] == 0]
+        wanted = max(1, round(negatives * len(self.positive))) if negatives else math.inf
+        self.shown = int(min(wanted, len(self.negative)))
+        self.class_weights = (1.0, 1.0)
+        if balanced:
+            self.class_weights = balanced_weights(self.shown, len(self.positive))
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
-        """Shuffle for an epoch, counted from the start of the run."""
-        self.order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
+        """Draw and shuffle for an epoch, counted from the start of the run."""
+        random = np.random.default_rng((self.seed, epoch))
+        drawn = random.choice(self.negative, self.shown, replace=False)
+        self.order = random.permutation(np.concatenate([drawn, self.positive]))
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return -(-len(self.order) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Targets, Targets, Targets]:
         """Return pictures and lesions uint8 (b, size, size, 1), targets and weights by head."""
@@ -76,8 +88,7 @@ class Batches(keras.utils.PyDataset):
         return {FITTED: fitted, LESIONS: lesions}, targets, weights
 
 
-def balanced_weights(labels: np.ndarray) -> tuple[float, float]:
+def balanced_weights(negatives: int, positives: int) -> tuple[float, float]:
     """Return the weights under which both classes count alike and the mean weight is 1."""
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    return len(labels) / (2 * negatives), len(labels) / (2 * positives)
+    both = negatives + positives
+    return both / (2 * negatives), both / (2 * positives)

@@ -10,6 +10,7 @@ import numpy as np
 
 from utils.bundle import Bundle
 from utils.datasets.sample import Sample
+from utils.familiarity import CODES
 from utils.metrics import confusion, mean_with_interval, summarise
 from utils.pipeline import FileFacts
 from utils.pointing import aim_of, summarise_aims
@@ -40,6 +41,7 @@ class Scored:
         probability: float64 (n,), calibrated.
         maps: float32 (n, h, w), signed, logits.
         region: predicted body part of each, None without that head.
+        doubts: codes of what each picture is doubted for, None where the model doubts no picture.
         map_shift: how far right and down the maps' cells look, see ``Bundle.map_shift``.
     """
 
@@ -52,6 +54,7 @@ class Scored:
     probability: np.ndarray
     maps: np.ndarray
     region: tuple[str, ...] | None
+    doubts: tuple[tuple[str, ...], ...] | None = None
     map_shift: float = 0.0
 
     def take(
@@ -73,6 +76,7 @@ class Scored:
             probability=self.probability[some] if probability is None else probability,
             maps=self.maps[some],
             region=None if self.region is None else of(self.region),
+            doubts=None if self.doubts is None else of(self.doubts),
             map_shift=self.map_shift,
         )
 
@@ -133,6 +137,7 @@ def tables(
     )
     figures["localisation"] = _localisation(scored, bundle, resamples, seed)
     figures["region_head"] = _region_head(scored, bundle, resamples, seed)
+    figures["doubts"] = _doubts(scored, resamples, seed)
     return figures
 
 
@@ -183,6 +188,23 @@ def by_study(scored: Scored) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] |
         np.array([scored.probability[rows].mean() for rows in studies]),
         tuple(min(scored.groups[row] for row in rows) for rows in studies),
     )
+
+
+def _doubts(scored: Scored, resamples: int, seed: int) -> dict[str, Any] | None:
+    """Say how many pictures are doubted, and for what; None where the model doubts no picture."""
+    if scored.doubts is None:
+        return None
+    told = {code: np.array([code in doubts for doubts in scored.doubts], float) for code in CODES}
+    return {
+        "n": len(scored.doubts),
+        "codes": {
+            code: {
+                "n": int(found.sum()),
+                "share": mean_with_interval(found, scored.groups, resamples=resamples, seed=seed),
+            }
+            for code, found in told.items()
+        },
+    }
 
 
 def _strata(scored: Scored) -> Iterator[tuple[str, list[str], list[str]]]:

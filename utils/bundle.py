@@ -20,12 +20,7 @@ from typing import TYPE_CHECKING, Any
 from utils.architectures import ARCHITECTURES
 from utils.calibration import Calibration
 from utils.errors import BundleError, FractureError, ModelMissing, SetupError
-from utils.familiarity import (
-    FALSE_ALARMS,
-    Familiarity,
-    add_familiarity,
-    load_familiarity,
-)
+from utils.familiarity import FALSE_ALARMS, Familiarity, add_familiarity, load_familiarity
 from utils.golden import golden_section
 from utils.gradcam import Outputs
 from utils.model_builder import LOGIT, REGION, build_model, detail_of, map_shift
@@ -172,17 +167,22 @@ def read_familiarity(bundle: Bundle) -> Familiarity | None:
         ) from error
 
 
-def load_network(bundle: Bundle) -> keras.Model:
+def load_network(bundle: Bundle, image_size: int | None = None) -> keras.Model:
     """Build a bundle's network and load its weights.
+
+    Args:
+        bundle: what ``read_bundle`` returned.
+        image_size: side of its input if not the bundle's, pixels.
 
     Raises:
         BundleError: the weights do not fit the architecture that the sidecar names.
     """
     network = build_model(
         bundle.architecture,
-        bundle.preprocess.image_size,
+        image_size or bundle.preprocess.image_size,
         regions=bundle.regions,
         detail=bundle.sidecar.model.detail,
+        dropout=0.0,
     )
     try:
         network.load_weights(bundle.path)

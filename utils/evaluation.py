@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from utils.breakdown import Scored, tables
-from utils.bundle import Bundle, read_seen
+from utils.bundle import Bundle, read_familiarity, read_seen
 from utils.datasets.duplicates import seen_before
 from utils.datasets.sample import Dataset, Sample
 from utils.datasets.split import Split, split_dataset
@@ -193,6 +193,14 @@ def _score(
     region = None
     if regions:
         region = tuple(engine.bundle.regions[row] for row in np.concatenate(regions))
+    familiarity = read_familiarity(engine.bundle)
+    doubts = None
+    if familiarity:
+        doubts = tuple(
+            tuple(familiarity.doubts(embedding))
+            for output in outputs
+            for embedding in output.embedding
+        )
     samples = tuple(prepared.samples[row] for row in rows)
     return Scored(
         samples=samples,
@@ -204,6 +212,7 @@ def _score(
         probability=np.asarray(engine.bundle.calibration.probability(logit)),
         maps=np.concatenate([output.map for output in outputs]),
         region=region,
+        doubts=doubts,
         map_shift=engine.bundle.map_shift,
     )
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from utils.bundle import Bundle, read_bundle
 from utils.errors import BundleError, FractureError, ModelMissing
-from utils.gradcam import MAP
-from utils.model_builder import EMBEDDING, LOGIT, REGION
+from utils.gradcam import EMBEDDING, MAP
+from utils.model_builder import LOGIT, REGION
 from utils.openvino_runtime import EngineUnavailable, import_openvino
 from utils.tensorflow_engine import INPUT, frozen_graph
 

@@ -16,12 +16,12 @@ import numpy as np
 
 from utils.architectures import ARCHITECTURES
 from utils.errors import SetupError
-from utils.model_builder import EMBEDDING, EVIDENCE, LOGIT, REGION
+from utils.model_builder import EVIDENCE, LOGIT, REGION
 
 if TYPE_CHECKING:
     import keras
 
-MAP = "map"
+MAP, EMBEDDING = "map", "embedding"
 
 
 def signed_map(network: keras.Model) -> keras.KerasTensor:
@@ -48,7 +48,7 @@ def explain(network: keras.Model) -> keras.Model:
     Returns:
         A model from float32 (n, size, size, 3) to a dict of float32: ``logit`` (n,), ``map``
         (n, h, w) signed, ``embedding`` (n, channels): two feature maps from the middle of the
-        network, pooled, in which pictures of another kind differ most (see ``utils.doubt``), and
+        network, pooled, in which pictures of another kind differ most (see ``utils.familiarity``), and
         ``region`` (n, regions) probabilities where the network has that head.
 
     Source:

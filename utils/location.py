@@ -15,6 +15,11 @@ from utils.preprocess import placement
 LOCATION = "location"
 # Logits by which "nowhere" starts ahead of a whole map of zeros.
 NOWHERE_MARGIN = 4.0
+# What the edge of a lesion counts where its middle counts 1: a maximum at the edge of a small lesion is a
+# pixel from missing it.
+EDGE = 0.25
+# Share of a lesion's best cell that must be left in a picture that was moved: of less nothing is taught.
+LEFT = 0.25
 
 
 def lesion_mask(boxes: Sequence[Box], height: int, width: int, size: int) -> np.ndarray:
@@ -26,22 +31,31 @@ def lesion_mask(boxes: Sequence[Box], height: int, width: int, size: int) -> np.
         size: side of the square that it is fitted into, pixels.
 
     Returns:
-        uint8 (size, size): 255 inside a box, 0 elsewhere; a box covers one pixel at least.
+        uint8 (size, size): inside a box 255 in the middle, falling to a quarter of it at the edge; 0
+        elsewhere; a box covers one pixel at least.
     """
     place = placement(height, width, size)
     across, down = place.width / width, place.height / height
     mask = np.zeros((size, size), np.uint8)
     for box in boxes:
         top, left = place.top + box.y * down, place.left + box.x * across
-        rows = _whole(top, top + box.height * down)
-        mask[rows, _whole(left, left + box.width * across)] = 255
+        rows, high = _extent(top, top + box.height * down, size)
+        columns, wide = _extent(left, left + box.width * across, size)
+        drawn = 255.0 * (1.0 - (1.0 - EDGE) * np.maximum.outer(high, wide))
+        mask[rows, columns] = np.maximum(mask[rows, columns], drawn.astype(np.uint8))
     return mask
 
 
-def _whole(first: float, last: float) -> slice:
-    """Return the whole pixels that an extent covers, one at least."""
-    start = max(0, round(first))
-    return slice(start, max(start + 1, round(last)))
+def _extent(first: float, last: float, size: int) -> tuple[slice, np.ndarray]:
+    """Return the whole pixels that an extent covers, one at least, and how far from its middle each is.
+
+    The distance is 0 in the middle and 1 at either end.
+    """
+    start = min(max(0, round(first)), size - 1)
+    stop = min(max(start + 1, round(last)), size)
+    places = np.arange(start, stop) + 0.5
+    middle, half = (start + stop) / 2, (stop - start) / 2
+    return slice(start, stop), np.abs(places - middle) / half
 
 
 def hits(signed: np.ndarray, masks: np.ndarray, shift: float = 0.0) -> np.ndarray:
@@ -63,7 +77,9 @@ def hits(signed: np.ndarray, masks: np.ndarray, shift: float = 0.0) -> np.ndarra
     places = (np.arange(side) + 0.5) * size / side + shift
     pixels = np.clip(places.astype(int), 0, size - 1)
     rows, columns = np.unravel_index(signed.reshape(count, -1).argmax(axis=1), (side, side))
-    return masks[np.arange(count), pixels[rows], pixels[columns]] > 0
+    inside = masks[np.arange(count), pixels[rows], pixels[columns]] > 0
+    # A map without anything positive shows nothing, wherever its least negative cell lies.
+    return inside & (signed.max(axis=(1, 2)) > 0)
 
 
 def given_loss(_: keras.KerasTensor, loss: keras.KerasTensor) -> keras.KerasTensor:
@@ -87,25 +103,29 @@ class LocationLoss(keras.layers.Layer):
         super().__init__(dtype="float32", name="location_loss")
         self.shift = round(shift)
 
-    def call(self, inputs: tuple[keras.KerasTensor, keras.KerasTensor]) -> keras.KerasTensor:
-        """Return the loss of each picture, float32 (n, 1).
+    def call(
+        self, inputs: tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]
+    ) -> keras.KerasTensor:
+        """Return the loss of each picture, float32 (n, 1); 0 where most of a lesion was moved out of it.
 
         Args:
-            inputs: the signed map (n, side, side) in logits, and the masks (n, size, size, 1) in
-                [0, 255].
+            inputs: the signed map (n, side, side) in logits; the masks (n, size, size, 1) in [0, 255] as
+                the picture was moved, and as they were before.
         """
-        signed, masks = inputs
+        signed, masks, unmoved = inputs
         side = signed.shape[1]
         covered = ops.reshape(self._cells(masks, side), (-1, side * side))
         most = ops.max(covered, axis=1, keepdims=True)
         marked = most[:, 0] > 0
+        whole = ops.max(self._cells(ops.cast(unmoved, "float32"), side), axis=(1, 2))
+        known = ops.cast(most[:, 0] >= LEFT * whole, "float32")
         # The best covered cell counts fully, however small the lesion.
         covered = covered / ops.maximum(most, 1e-6)
         scores = ops.reshape(signed, (-1, side * side)) * side
         nowhere = ops.full_like(scores[:, :1], math.log(side * side) + NOWHERE_MARGIN)
         everything = ops.logsumexp(ops.concatenate([scores, nowhere], axis=1), axis=1)
         lesion = ops.logsumexp(scores + ops.log(covered + 1e-9), axis=1)
-        return (everything - ops.where(marked, lesion, nowhere[:, 0]))[:, None]
+        return (known * (everything - ops.where(marked, lesion, nowhere[:, 0])))[:, None]
 
     def _cells(self, masks: keras.KerasTensor, side: int) -> keras.KerasTensor:
         """Return how much of what each cell looks at is covered, (n, side, side) in [0, 255]."""

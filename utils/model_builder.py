@@ -22,7 +22,7 @@ from utils.errors import SetupError
 if TYPE_CHECKING:
     import keras
 
-EVIDENCE, EMBEDDING, LOGIT, REGION = "evidence", "embedding", "logit", "region"
+EVIDENCE, LOGIT, REGION = "evidence", "logit", "region"
 IMAGENET, RANDOM = "imagenet", "none"
 COARSE: Final = "coarse"
 FINE: Final = "fine"
@@ -84,16 +84,16 @@ def build_model(
         finer = keras.Model(inputs, features)
         fine = _pyramid(features, *(finer.get_layer(name).output for name in chosen.finer))
         evidence = keras.layers.Rescaling(PYRAMID_GAIN, dtype="float32", name=EVIDENCE)(fine)
-        embedding = pool(name=EMBEDDING)(features)
-        pooled = pool(name="evidence_pool")(evidence)
     else:
         evidence = keras.layers.Activation("linear", dtype="float32", name=EVIDENCE)(features)
-        embedding = pooled = pool(name=EMBEDDING)(evidence)
+    pooled = pool(name=f"{EVIDENCE}_pool")(evidence)
     dropped = keras.layers.Dropout(dropout, name="dropout")(pooled)
     outputs = {LOGIT: head(1, name=LOGIT)(dropped)}
     if regions:
         if detail == FINE:
-            dropped = keras.layers.Dropout(dropout, name="region_dropout")(embedding)
+            dropped = keras.layers.Dropout(dropout, name=f"{REGION}_dropout")(
+                pool(name=f"{REGION}_pool")(features)
+            )
         outputs[REGION] = head(len(regions), name=REGION)(dropped)
     return keras.Model(inputs, outputs, name=architecture)
 
@@ -111,12 +111,12 @@ def _pyramid(
         raise_ = layers.Resizing(height, width, "nearest", name=f"{PYRAMID}_{name}_up")
         joined = layers.Add(name=f"{PYRAMID}_{name}_sum")([raise_(joined), lateral])
     joined = layers.ReLU(name=f"{PYRAMID}_relu")(joined)
-    smoothed = layers.SeparableConv2D(
-        PYRAMID_CHANNELS, 3, padding="same", activation="relu", name=f"{PYRAMID}_smooth"
-    )
+    for step in ("smooth", "refine"):
+        joined = layers.SeparableConv2D(
+            PYRAMID_CHANNELS, 3, padding="same", activation="relu", name=f"{PYRAMID}_{step}"
+        )(joined)
     # A lesion covers several cells: their mean is steadier than any one of them.
-    mean = layers.AveragePooling2D(3, strides=1, padding="same", name=f"{PYRAMID}_mean")
-    return mean(smoothed(joined))
+    return layers.AveragePooling2D(3, strides=1, padding="same", name=f"{PYRAMID}_mean")(joined)
 
 
 def _custom_blocks(inputs: keras.KerasTensor) -> keras.KerasTensor:
@@ -160,7 +160,7 @@ def batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]
 
 def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers of the published network: what transfer learning freezes first."""
-    ours = (PYRAMID, EVIDENCE, EMBEDDING, LOGIT, REGION, "dropout")
+    ours = (PYRAMID, EVIDENCE, LOGIT, REGION, "dropout")
     return [layer for layer in model.layers if not layer.name.startswith(ours)]
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from utils.bundle import Bundle
 from utils.cores import usable_cores
-from utils.gradcam import MAP, Outputs
+from utils.gradcam import EMBEDDING, MAP, Outputs
 from utils.graph_cache import Graph
-from utils.model_builder import EMBEDDING, LOGIT, REGION
+from utils.model_builder import LOGIT, REGION
 from utils.openvino_runtime import EngineUnavailable, import_openvino
 from utils.registry import Registry
 from utils.tensorflow_engine import INPUT

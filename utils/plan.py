@@ -27,12 +27,17 @@ class Plan:
         schedule: "cosine", "plateau" or "constant", see ``schedule.learning_rate_at``.
         patience: epochs without a better validation AUC after which a run stops.
         weight_decay: of AdamW.
+        averaging: momentum of the running mean of the weights that is validated and kept; 0 keeps the
+            last step's.
         dropout: before the heads.
         label_smoothing: of the fracture's cross-entropy.
         detail: of the activation map, "coarse" or "fine".
         location_weight: of the loss that tells the map where the marked fractures are.
         region_weight: of the body part's loss; 0 leaves the auxiliary head out.
+        teacher: path of a bundle whose network teaches this one, None without.
+        teacher_weight: of the loss that holds the two together.
         class_weight: "balanced" or "none".
+        negatives: normal images an epoch shows for each positive one, drawn anew; 0 shows all.
         augment: vary the pictures.
         batch_norm: "hold" its statistics, "train" them, or "auto": hold pretrained ones.
         mixed_precision: compute in bfloat16, keep float32 weights.
@@ -51,12 +56,16 @@ class Plan:
     schedule: str
     patience: int
     weight_decay: float
+    averaging: float
     dropout: float
     label_smoothing: float
     detail: str
     location_weight: float
     region_weight: float
+    teacher: str | None
+    teacher_weight: float
     class_weight: str
+    negatives: float
     augment: bool
     batch_norm: str
     mixed_precision: bool
@@ -67,6 +76,11 @@ class Plan:
     def spec(self) -> PreprocessSpec:
         """What the network sees."""
         return PreprocessSpec(self.image_size, ARCHITECTURES[self.architecture].scaling)
+
+    @property
+    def holds_batch_norm(self) -> bool:
+        """Whether the statistics of batch normalisation stay as they are."""
+        return self.batch_norm == "hold" or (self.batch_norm == "auto" and self.weights != RANDOM)
 
     @property
     def phases(self) -> tuple[tuple[str, int, float], ...]:

@@ -1,8 +1,8 @@
-"""What happens around every step of a training run: its learning rate, its bar, and the end of its time."""
+"""What happens around the steps of a training run: its learning rate, its bar, its end, its last weights."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,9 +15,9 @@ class TimeUp(Exception):
 class Steps(keras.callbacks.Callback):
     """Set the learning rate before each step, move the bar after it, stop when time is up."""
 
-    def __init__(self, rate: Any, deadline: float, bar: Any) -> None:
+    def __init__(self, rate: Any, time_left: Callable[[], float], bar: Any) -> None:
         super().__init__()
-        self.rate, self.deadline, self.bar = rate, deadline, bar
+        self.rate, self.time_left, self.bar = rate, time_left, bar
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Set the rate of the step that comes."""
@@ -28,8 +28,16 @@ class Steps(keras.callbacks.Callback):
         self.bar.update()
         if logs:
             self.bar.set_postfix(loss=f"{logs['loss']:.4f}")
-        if time.monotonic() > self.deadline:
+        if self.time_left() < 0:
             raise TimeUp
+
+
+class LastStep(keras.callbacks.Callback):
+    """Keeps the weights of an epoch's last step, before Keras puts their running mean in their place."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Copy them."""
+        self.weights = self.model.get_weights()
 
 
 def progress_bar(title: str, steps: int, shown: bool) -> Any:

@@ -1,16 +1,9 @@
-"""Turns a plan and a corpus into trained weights, an epoch at a time, so that a run can stop and go on.
-
-A run's folder holds ``state.json`` (plan and history), ``last.weights.h5`` (network, optimizer and random
-state after the last epoch), ``best.weights.h5`` (the network of the best epoch by validation AUC),
-``history.csv``, ``curves.png`` and the events for TensorBoard.
-"""
+"""Turns a plan and a corpus into trained weights, an epoch at a time, so that a run can stop and go on."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,16 +14,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from utils.augmentation import reseed, training_input
-from utils.batches import Batches, balanced_weights
+from utils.ancestry import ancestors, check_unseen
+from utils.augmentation import LESIONS, reseed, training_input
+from utils.batches import Batches
 from utils.corpus import Corpus
-from utils.curves import Epoch, draw_curves, write_csv, write_tensorboard
+from utils.curves import Epoch
 from utils.errors import SetupError
 from utils.gradcam import MAP, signed_map
 from utils.location import LOCATION, LocationLoss, given_loss, hits, lesion_mask
 from utils.model_builder import (
     LOGIT,
-    RANDOM,
     REGION,
     backbone_layers,
     batch_norms,
@@ -39,9 +32,13 @@ from utils.model_builder import (
     map_shift,
 )
 from utils.plan import HEAD, Plan
+from utils.run_folder import RunFolder, save_weights
 from utils.schedule import learning_rate_at, out_of_patience
-from utils.steps import Steps, TimeUp, progress_bar
+from utils.steps import LastStep, Steps, TimeUp, progress_bar
+from utils.teacher import Teacher, feature_maps
 from utils.validation import run_network, validation_scores
+
+FEATURES = "features"
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +61,14 @@ class Trainer:
     """
 
     def __init__(self, plan: Plan, corpus: Corpus, run: Path, *, progress: bool = False) -> None:
-        self.plan, self.corpus, self.run, self.progress = plan, corpus, run, progress
+        self.plan, self.corpus, self.progress = plan, corpus, progress
+        self.folder = RunFolder(run)
+        self.ancestors = ancestors(plan)
+        check_unseen(self.ancestors, corpus)
         self.regions = corpus.regions if plan.region_weight > 0 else ()
         self.history: list[Epoch] = []
         self._compiled_for = ""
+        self._deadline, self._afterwards, self._seconds_a_picture = math.inf, 0, 0.0
         with _dtype_policy("mixed_bfloat16" if plan.mixed_precision else "float32"):
             self.network = self._build()
         rows = corpus.rows["train"]
@@ -75,11 +76,11 @@ class Trainer:
         self.located = keras.Model(
             self.network.inputs[0], {**self.network.output, MAP: signed_map(self.network)}
         )
+        self.teacher = Teacher(Path(plan.teacher), plan.image_size) if plan.teacher else None
         self.teaches_places = plan.location_weight > 0 and any(
             corpus.prepared.samples[row].boxes for row in rows
         )
         self.model = self._training_model()
-        balanced = plan.class_weight == "balanced"
         self.batches = Batches(
             corpus.prepared.images,
             rows,
@@ -87,7 +88,8 @@ class Trainer:
             regions=corpus.region_of if self.regions else None,
             lesions=self._lesions if self.teaches_places else None,
             batch_size=plan.batch_size,
-            class_weights=balanced_weights(corpus.labels[rows]) if balanced else (1.0, 1.0),
+            balanced=plan.class_weight == "balanced",
+            negatives=plan.negatives,
             seed=plan.seed,
         )
 
@@ -100,9 +102,7 @@ class Trainer:
         filled = load_pretrained(self.network, self.plan.weights)
         source = Path(self.plan.weights).name if filled else "random numbers"
         log.info("%s: %d layers filled from %s", self.plan.architecture, filled, source)
-        self.run.mkdir(parents=True, exist_ok=True)
-        for name in ("state.json", "last.weights.h5", "best.weights.h5"):
-            (self.run / name).unlink(missing_ok=True)
+        self.folder.empty()
 
     def resume(self) -> None:
         """Go back to where the last checkpoint in the run's folder was written.
@@ -110,23 +110,17 @@ class Trainer:
         Raises:
             SetupError: there is none, or it belongs to another plan or other data.
         """
-        path = self.run / "state.json"
-        if not path.is_file():
-            raise SetupError(f"there is no run to resume in {self.run}; start one without --resume")
-        state = json.loads(path.read_text())
-        for name, now in self._identity().items():
-            if state["identity"].get(name) != now:
-                raise SetupError(
-                    f"the run in {self.run} had {name} {state['identity'].get(name)!r}, now it is "
-                    f"{now!r}; resume with the same arguments, or start anew without --resume"
-                )
-        self.history = [Epoch(**row) for row in state["history"]]
+        self.history = self.folder.read(self._identity())
         self._compile(self.history[-1].phase)
-        self.model.load_weights(self.run / "last.weights.h5")
+        self.model.load_weights(self.folder.last)
         log.info("resuming after %d epochs", len(self.history))
 
-    def fit(self, max_minutes: float | None = None) -> str:
+    def fit(self, deadline: float = math.inf, afterwards: int = 0) -> str:
         """Train to the end of the plan, or as far as time, patience or Ctrl-C allow.
+
+        Args:
+            deadline: when all must be done, in seconds of ``time.monotonic``.
+            afterwards: pictures that the network must still look at when training is over.
 
         Returns:
             How it ended: "completed", "out of patience", "out of time" or "interrupted".
@@ -135,24 +129,25 @@ class Trainer:
             SetupError: the time was up before one epoch was done, or the loss is no number any more.
             KeyboardInterrupt: interrupted before one epoch was done.
         """
-        deadline = time.monotonic() + 60 * max_minutes if max_minutes else math.inf
+        before = len(self.history)
+        self._deadline, self._afterwards = deadline, afterwards
         try:
-            outcome = self._run_phases(deadline)
+            outcome = self._run_phases()
         except TimeUp:
             outcome = TIME
         except KeyboardInterrupt:
             if not self.history:
                 raise
             outcome = INTERRUPTED
-        if not self.history:
-            raise SetupError(f"not one epoch was done in {max_minutes} minutes; give it more")
+        if outcome == TIME and len(self.history) == before:
+            raise SetupError("not one epoch was done in time; give it more --max_minutes")
         log.info("training ended (%s) after %d epochs", outcome, len(self.history))
         return outcome
 
     def best_network(self) -> keras.Model:
         """Return the network of the best epoch, in float32 throughout."""
         network = self._build()
-        network.load_weights(self.run / "best.weights.h5")
+        network.load_weights(self.folder.best)
         return network
 
     def _build(self) -> keras.Model:
@@ -168,12 +163,19 @@ class Trainer:
     def _training_model(self) -> keras.Model:
         """Return the network between its varied input and the losses."""
         plan = self.plan
-        entry = training_input(plan.spec, augment=plan.augment, seed=plan.seed)
-        varied, lesions = entry.outputs
-        trained = self.located(varied)
-        signed = trained.pop(MAP)
+        scalings = [self.teacher.scaling] if self.teacher else []
+        entry = training_input(plan.spec, augment=plan.augment, seed=plan.seed, also=scalings)
+        varied, lesions, *others = entry.outputs
+        followed = {**self.located.output, FEATURES: feature_maps(self.network)}
+        trained = keras.Model(self.network.inputs[0], followed)(varied)
+        signed, maps = trained.pop(MAP), trained.pop(FEATURES)
+        if self.teacher:
+            trained[LOGIT] = self.teacher.teach(
+                trained[LOGIT], maps, others[0], plan.teacher_weight
+            )
         if self.teaches_places:
-            trained[LOCATION] = LocationLoss(self.shift)((signed, lesions))
+            unmoved = entry.input[LESIONS]
+            trained[LOCATION] = LocationLoss(self.shift)((signed, lesions, unmoved))
         return keras.Model(entry.input, trained, name="training")
 
     def _lesions(self, row: int) -> np.ndarray:
@@ -184,7 +186,11 @@ class Trainer:
             prepared.samples[row].boxes, file.height, file.width, self.plan.image_size
         )
 
-    def _run_phases(self, deadline: float) -> str:
+    def _time_left(self) -> float:
+        """Return the seconds in which steps may still be made."""
+        return self._deadline - time.monotonic() - self._afterwards * self._seconds_a_picture
+
+    def _run_phases(self) -> str:
         names = [name for name, _, _ in self.plan.phases]
         reached = names.index(self.history[-1].phase) if self.history else 0
         outcome = COMPLETED
@@ -198,14 +204,12 @@ class Trainer:
                 if out_of_patience([row.val_auc for row in done], self.plan.patience):
                     outcome = PATIENCE
                     break
-                if time.monotonic() + max((row.seconds for row in done), default=0.0) > deadline:
+                if max((row.seconds for row in done), default=0.0) > self._time_left():
                     return TIME
-                self._run_epoch(name, epochs, highest, done, deadline)
+                self._run_epoch(name, epochs, highest, done)
         return outcome
 
-    def _run_epoch(
-        self, phase: str, epochs: int, highest: float, done: Sequence[Epoch], deadline: float
-    ) -> None:
+    def _run_epoch(self, phase: str, epochs: int, highest: float, done: Sequence[Epoch]) -> None:
         """Train one epoch, score it on the validation part, and write the checkpoint."""
         started = time.monotonic()
         scores = [row.val_auc for row in done]
@@ -218,10 +222,19 @@ class Trainer:
             return learning_rate_at(self.plan.schedule, highest, share, scores)
 
         title = f"{phase} {len(done) + 1}/{epochs}"
+        last = LastStep()
         with progress_bar(title, steps, self.progress) as bar:
             losses = self.model.fit(
-                self.batches, verbose=0, shuffle=False, callbacks=[Steps(rate, deadline, bar)]
+                self.batches,
+                verbose=0,
+                shuffle=False,
+                callbacks=[Steps(rate, self._time_left, bar), last],
             )
+        # With averaging, Keras leaves the running mean of the weights in the model: it is validated and
+        # kept, and training goes on from the last step's. Copied, because on jax the model and its
+        # optimizer would share the arrays, and whoever computes first uses them up.
+        if self.plan.averaging:
+            self.model.set_weights([array.copy() for array in self.model.get_weights()])
         logits, pointing = self._validate()
         row = Epoch(
             epoch=len(self.history) + 1,
@@ -232,7 +245,7 @@ class Trainer:
             **validation_scores(self.corpus.labels[self.corpus.rows["validation"]], logits),
             val_pointing=pointing,
         )
-        self.history.append(row)
+        self._checkpoint(row, last.weights)
         log.info(
             "%s: loss %.4f, validation loss %.4f, AUC %.4f, average precision %.4f, pointing %s (%.0f s)",
             title,
@@ -243,12 +256,13 @@ class Trainer:
             "-" if pointing is None else f"{pointing:.3f}",
             row.seconds,
         )
-        self._checkpoint()
 
     def _validate(self) -> tuple[np.ndarray, float | None]:
         """Return the logits of the validation part, and how often a lesion is where the map is highest."""
         rows = self.corpus.rows["validation"]
+        started = time.monotonic()
         answers = run_network(self.located, self.plan.spec, self.corpus.prepared.images, rows)
+        self._seconds_a_picture = (time.monotonic() - started) / len(rows)
         logits = answers[LOGIT][:, 0]
         if not np.isfinite(logits).all():
             raise SetupError(
@@ -266,10 +280,9 @@ class Trainer:
         if self._compiled_for == phase:
             return
         plan = self.plan
-        hold = plan.batch_norm == "hold" or (plan.batch_norm == "auto" and plan.weights != RANDOM)
         for layer in backbone_layers(self.network):
             layer.trainable = phase != HEAD
-        if hold:
+        if plan.holds_batch_norm:
             for layer in batch_norms(self.network):
                 layer.trainable = False
         loss: dict[str, keras.losses.Loss | Callable[..., keras.KerasTensor]] = {
@@ -283,7 +296,11 @@ class Trainer:
             loss[LOCATION] = given_loss
         weights = {LOGIT: 1.0, REGION: plan.region_weight, LOCATION: plan.location_weight}
         optimizer = keras.optimizers.AdamW(
-            plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0
+            plan.learning_rate,
+            weight_decay=plan.weight_decay,
+            clipnorm=1.0,
+            use_ema=plan.averaging > 0,
+            ema_momentum=plan.averaging,
         )
         self.model.compile(optimizer, loss, loss_weights={name: weights[name] for name in loss})
         # Built now, so that a checkpoint's optimizer state has variables to go into.
@@ -291,32 +308,27 @@ class Trainer:
         self._compiled_for = phase
 
     def _identity(self) -> dict[str, Any]:
-        """Return what must be the same for a run to go on."""
-        return {**asdict(self.plan), "images": self.corpus.report["used"]}
-
-    def _checkpoint(self) -> None:
-        """Write the run's files; ``state.json`` comes last and makes the others count."""
-        best = max(self.history, key=lambda row: row.val_auc)
-        if best is self.history[-1]:
-            _save_weights(self.network, self.run / "best.weights.h5")
-        _save_weights(self.model, self.run / "last.weights.h5")
-        write_csv(self.run / "history.csv", self.history)
-        write_tensorboard(self.run / "tensorboard", self.history)
-        draw_curves(self.run / "curves.png", self.history)
-        state = {
-            "identity": self._identity(),
-            "history": [asdict(row) for row in self.history],
+        """Return what must be the same for a run to go on; the threshold is chosen after it."""
+        plan = asdict(self.plan)
+        del plan["sensitivity"]
+        return {
+            **plan,
+            "images": self.corpus.report["used"],
+            "built on": [bundle.sha256 for bundle in self.ancestors],
         }
-        part = self.run / "state.json.part"
-        part.write_text(json.dumps(state, indent=1))
-        os.replace(part, self.run / "state.json")
 
+    def _checkpoint(self, row: Epoch, last: Sequence[np.ndarray]) -> None:
+        """Write the run's files.
 
-def _save_weights(model: keras.Model, path: Path) -> None:
-    """Write weights under another name first: a checkpoint cut short must not replace a whole one."""
-    part = path.with_name(f"part.{path.name}")
-    model.save_weights(part)
-    os.replace(part, path)
+        Args:
+            row: the epoch that is done; it joins the history once its weights are safe.
+            last: the model's weights after its last step.
+        """
+        if all(row.val_auc > earlier.val_auc for earlier in self.history):
+            save_weights(self.network, self.folder.best)
+        self.history.append(row)
+        self.model.set_weights(last)
+        self.folder.write(self._identity(), self.history, self.model)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ backends.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from utils.bundle import Bundle, Seen, save_bundle
+from utils.ancestry import joined
+from utils.bundle import Bundle, Seen, read_seen, save_bundle
 from utils.calibration import choose_operating_point, fit_calibration
 from utils.corpus import Corpus
 from utils.datasets.duplicates import fingerprints
 from utils.datasets.split import FRACTIONS
 from utils.familiarity import Familiarity, fit_familiarity
 from utils.golden import golden_input
-from utils.gradcam import MAP, Outputs, explain
+from utils.gradcam import EMBEDDING, MAP, Outputs, explain
 from utils.metrics import summarise
-from utils.model_builder import EMBEDDING, LOGIT
+from utils.model_builder import LOGIT
 from utils.plan import Plan
 from utils.pointing import localisation_on
 from utils.preprocess import placement, scale
@@ -44,7 +46,7 @@ def train(
     run: Path,
     output: Path,
     *,
-    max_minutes: float | None = None,
+    deadline: float = math.inf,
     resume: bool = False,
     progress: bool = False,
     commit: str = "",
@@ -56,7 +58,8 @@ def train(
         corpus: on what.
         run: folder of checkpoints, logs and curves.
         output: the ``.h5`` file to write.
-        max_minutes: stop in time to be done by then; what is best so far is saved.
+        deadline: stop in time to be done by then, in seconds of ``time.monotonic``; what is best so far is
+            saved.
         resume: go on from the last checkpoint in ``run``.
         progress: show a bar an epoch on stderr.
         commit: the code's version, for the sidecar.
@@ -75,7 +78,7 @@ def train(
         trainer.resume()
     else:
         trainer.start()
-    outcome = trainer.fit(max_minutes)
+    outcome = trainer.fit(deadline, pictures_afterwards(corpus))
     bundle = finish(trainer, output, outcome=outcome, commit=commit)
     return {
         "outcome": outcome,
@@ -86,6 +89,13 @@ def train(
         "counts": corpus.report["used"],
         "metrics": bundle.metrics,
     }
+
+
+def pictures_afterwards(corpus: Corpus) -> int:
+    """Return how many pictures ``finish`` shows to the network, or a few more."""
+    parts = {part: len(rows) for part, rows in corpus.rows.items()}
+    familiar = min(parts["train"], MOST_FAMILIAR)
+    return parts["validation"] + parts["test"] + 3 * familiar + STRANGERS
 
 
 def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bundle:
@@ -141,16 +151,26 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
             "split": {"seed": plan.seed, "fractions": list(FRACTIONS)},
             "seed": plan.seed,
             # The file's name alone: where it lay on one machine helps nobody else.
-            "args": {**asdict(plan), "weights": Path(plan.weights).name},
+            "args": {
+                **asdict(plan),
+                "weights": Path(plan.weights).name,
+                "teacher": plan.teacher and Path(plan.teacher).name,
+            },
+            "built_on": [bundle.sha256 for bundle in trainer.ancestors],
             "outcome": outcome,
             "epochs": len(trainer.history),
             "minutes": round(sum(row.seconds for row in trainer.history) / 60, 1),
             "commit": commit,
         },
         metrics=metrics,
-        seen=Seen(
-            frozenset(corpus.prepared.files[row].sha256[:16] for row in used),
-            fingerprints(corpus.prepared.thumbnails[used]),
+        seen=joined(
+            [
+                Seen(
+                    frozenset(corpus.prepared.files[row].sha256[:16] for row in used),
+                    fingerprints(corpus.prepared.thumbnails[used]),
+                ),
+                *map(read_seen, trainer.ancestors),
+            ]
         ),
         familiarity=familiarity,
     )

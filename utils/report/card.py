@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from utils.architectures import DEFAULT_ARCHITECTURE
 from utils.evaluation import Evaluation
 from utils.inference import DISCLAIMER
 from utils.metrics import FIGURES
@@ -137,8 +138,12 @@ def _data(evaluation: Evaluation) -> Iterator[str]:
     weights = _weights(training.get("args", {}))
     if "ImageNet" in weights:
         sources.append(text.IMAGENET)
+    if evaluation.bundle.sidecar.familiarity:
+        sources.append(text.STRANGERS)
     sources = [plain(source) for source in dict.fromkeys(sources) if source]
     yield f"It began with {weights}."
+    for built_on in training.get("built_on", ()):
+        yield f"It builds on the bundle with weights `{built_on}`, and counts what that has seen as seen."
     if sources:
         yield _list(sources)
 
@@ -198,6 +203,11 @@ def _training(evaluation: Evaluation) -> Iterator[str]:
         },
     }
     yield _list(f"{name}: {plain(str(value))}" for name, value in facts_of.items() if value)
+    if evaluation.bundle.architecture != DEFAULT_ARCHITECTURE:
+        yield (
+            f"The default network of `train.py` is {DEFAULT_ARCHITECTURE}; this one was trained instead. "
+            "What was tried, and how each run did, is in docs/experiments.md."
+        )
     yield (
         "The epoch with the best area under the ROC curve on the validation part was kept; calibration and "
         "threshold were fitted on that part alone, and the test part was looked at last."

@@ -61,6 +61,10 @@ WEIGHTS = {
     "(Apache-2.0)",
 }
 IMAGENET = "ImageNet: Russakovsky et al., International Journal of Computer Vision 115:211 (2015)"
+STRANGERS = (
+    "What is no radiograph was learned from drawings and from crops of two photographs that come with "
+    "scikit-learn, both CC BY 2.0: china.jpg by danielbuechele, flower.jpg by vultilion"
+)
 
 # Item of the checklist: number, what it asks for in few words, where it is answered.
 CLAIM = (

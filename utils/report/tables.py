@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from utils.evaluation import Evaluation
+from utils.familiarity import STRANGE, UNSUPPORTED
 from utils.metrics import FIGURES
 from utils.pointing import MEASURES
 from utils.report.plots import interval_text
@@ -76,6 +77,8 @@ def tables_of(evaluation: Evaluation) -> Iterator[Table]:
     if head and head["n"]:
         row = (", ".join(head["labels"]), str(head["n"]), interval_text(head["accuracy"]))
         yield Table("Body region named by the model", ("regions", "n", "accuracy"), (row,))
+    if report["doubts"]:
+        yield _doubts(report["doubts"])
 
 
 def _stratum(title: str, tables: Mapping[str, Any]) -> Table:
@@ -163,6 +166,21 @@ def _localisation(found: Mapping[str, Any]) -> Table:
             ("by chance", str(found["marked"]["n"]), *(chance for _ in MEASURES)),
         ),
         f"{rules[0].upper()}{rules[1:]}. By chance: {found['chance']['meaning']}.",
+    )
+
+
+def _doubts(found: Mapping[str, Any]) -> Table:
+    """Make the table of what the pictures are doubted for."""
+    rows = tuple(
+        (code, str(told["n"]), interval_text(told["share"]))
+        for code, told in found["codes"].items()
+    )
+    return Table(
+        "Pictures that the model doubts",
+        ("warning", f"of {found['n']}", "share"),
+        rows,
+        f"With `{STRANGE}` the answer is withheld, with `{UNSUPPORTED}` it is marked as doubtful; the "
+        "figures above are of the answers before that.",
     )
 
 
