@@ -16,7 +16,15 @@ from utils.bundle import load_network, read_bundle
 from utils.engine import load_engine
 from utils.formats import decode
 from utils.gradcam import Outputs, explain, signed_map
-from utils.model_builder import COARSE, EVIDENCE, FINE, LOGIT, build_model, map_shift
+from utils.model_builder import (
+    COARSE,
+    EVIDENCE,
+    FINE,
+    LOGIT,
+    PYRAMID,
+    build_model,
+    map_shift,
+)
 from utils.preprocess import SCALINGS, PreprocessSpec, fit, preprocess
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "best_model.h5"
@@ -75,11 +83,17 @@ def test_the_shipped_model_explains_itself_exactly() -> None:
     ],
 )
 def test_a_cell_looks_where_its_architecture_says(architecture: str, detail: str) -> None:
-    """The middle of what the derivative of a cell weighs, against the middle of the cell's own share."""
+    """The middle of what the derivative of a cell weighs, against the middle of the cell's own share.
+
+    Of the fine map, of what comes from the finest of its three: how much the others add, weights decide.
+    """
     size, middles = 320, []
     for seed in (0, 1):
         keras.utils.set_random_seed(seed)
         network = build_model(architecture, size, detail=detail)
+        for name in ("last", "finer") if detail == FINE else ():
+            layer = network.get_layer(f"{PYRAMID}_{name}")
+            layer.set_weights([np.zeros_like(array) for array in layer.get_weights()])
         tapped = keras.Model(network.inputs[0], network.get_layer(EVIDENCE).output)
         cells, channels = tapped.output.shape[1], tapped.output.shape[3]
         random = np.random.default_rng(seed)
