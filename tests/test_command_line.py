@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 
 import pytest
 
 from tests.commands import run_command
+from tests.processes import ROOT
 from utils.command_line import Parser
 from utils.errors import BundleError, DatasetError, FractureError
 
@@ -63,3 +65,20 @@ def test_a_wrong_flag_is_one_line_and_the_inputs_code(capsys: pytest.CaptureFixt
     assert answer.code == 2
     assert "--odd (see --help)" in answer.errors
     assert len(answer.errors.splitlines()) == 1
+
+
+def test_what_an_interrupt_left_half_made_does_not_complain() -> None:
+    code = (
+        "from utils.command_line import run\n"
+        "class Half:\n"
+        "    def __del__(self): self.missing\n"
+        "def command():\n"
+        "    half = Half()\n"
+        "    raise KeyboardInterrupt\n"
+        "run(command)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130
+    assert done.stderr == "-c: interrupted\n"

@@ -69,6 +69,8 @@ def run(command: Callable[[], int]) -> NoReturn:
         code = INPUT_FAULT if isinstance(error, InputError) else SETUP_FAULT
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
+        # What was interrupted while it was made, a progress bar say, complains when it is taken apart.
+        sys.unraisablehook = lambda _: None
         code = INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone; Python would complain once more when it exits.
