@@ -12,11 +12,11 @@ from tests.bundles import tiny_bundle
 from tests.commands import run_command
 from tests.seen import mark_seen
 from tests.test_training import PLAN, arguments
-from tests.trees import folder_tree, fracatlas_tree
+from tests.trees import folder_tree, fracatlas_corpus
 from train import main
 from utils.ancestry import ancestors, joined
 from utils.bundle import read_bundle, read_seen
-from utils.corpus import Corpus, read_corpus
+from utils.corpus import Corpus
 from utils.errors import SetupError
 from utils.plan import Plan
 from utils.seen import Seen
@@ -27,15 +27,7 @@ from utils.training import train
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """A drawn FracAtlas, read and split."""
-    root = tmp_path_factory.mktemp("data")
-    return read_corpus(
-        fracatlas_tree(root / "atlas", per_class=40),
-        dataset="auto",
-        regions=(),
-        size=48,
-        seed=0,
-        cache=root / "cache",
-    )
+    return fracatlas_corpus(tmp_path_factory.mktemp("data"), size=48)
 
 
 def building_on(bundle: Path, way: str) -> Plan:

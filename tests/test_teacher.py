@@ -12,12 +12,13 @@ import pytest
 
 from tests.bundles import tiny_bundle
 from tests.test_training import PLAN
-from tests.trees import fracatlas_tree
+from tests.trees import fracatlas_corpus
 from utils.bundle import load_network, read_bundle
-from utils.corpus import Corpus, read_corpus
+from utils.corpus import Corpus
+from utils.model_builder import feature_maps
 from utils.plan import Plan
 from utils.preprocess import scale
-from utils.teacher import DistillationLoss, Teacher, feature_maps
+from utils.teacher import DistillationLoss, Teacher
 from utils.trainer import Trainer
 from utils.training import train
 
@@ -25,15 +26,7 @@ from utils.training import train
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """A drawn FracAtlas, read and split."""
-    root = tmp_path_factory.mktemp("data")
-    return read_corpus(
-        fracatlas_tree(root / "atlas", per_class=40),
-        dataset="auto",
-        regions=(),
-        size=64,
-        seed=0,
-        cache=root / "cache",
-    )
+    return fracatlas_corpus(tmp_path_factory.mktemp("data"), size=64)
 
 
 @pytest.fixture(scope="module")

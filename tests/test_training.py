@@ -18,7 +18,7 @@ import pytest
 
 from tests.commands import run_command
 from tests.processes import ROOT, running, until
-from tests.trees import folder_tree, fracatlas_tree, mura_tree
+from tests.trees import folder_tree, fracatlas_corpus, fracatlas_tree, mura_tree
 from train import main
 from utils.bundle import load_network, read_bundle, read_familiarity, read_seen
 from utils.corpus import Corpus, read_corpus
@@ -63,15 +63,7 @@ PLAN = Plan(
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """A drawn FracAtlas, read and split."""
-    root = tmp_path_factory.mktemp("data")
-    return read_corpus(
-        fracatlas_tree(root / "atlas", per_class=40),
-        dataset="auto",
-        regions=(),
-        size=48,
-        seed=0,
-        cache=root / "cache",
-    )
+    return fracatlas_corpus(tmp_path_factory.mktemp("data"), size=48)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.pictures import draw_radiograph, encode
+from utils.corpus import Corpus, read_corpus
 from utils.preprocess import resize
 
 PARTS = ("train", "val", "test")
@@ -116,3 +117,9 @@ def _draw(file: Path, size: tuple[int, int], seed: int, fractured: bool) -> None
     file.parent.mkdir(parents=True, exist_ok=True)
     picture = draw_distinct(*size, seed=seed, fractured=fractured)
     file.write_bytes(encode(picture, "JPEG" if file.suffix == ".jpg" else "PNG"))
+
+
+def fracatlas_corpus(root: Path, *, size: int) -> Corpus:
+    """Draw a FracAtlas, read it and split it."""
+    tree = fracatlas_tree(root / "atlas", per_class=40)
+    return read_corpus(tree, dataset="auto", regions=(), size=size, seed=0, cache=root / "cache")

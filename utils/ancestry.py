@@ -35,7 +35,7 @@ def check_unseen(bundles: Iterable[Bundle], corpus: Corpus) -> None:
         SetupError: some were.
         BundleError: a list of what was seen is missing or altered.
     """
-    tests = {corpus.prepared.files[row].sha256[:16] for row in corpus.rows["test"]}
+    tests = {corpus.prepared.files[row].key for row in corpus.rows["test"]}
     for bundle in bundles:
         known = len(tests & joined([read_seen(bundle)]).sha256)
         if known:

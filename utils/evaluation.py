@@ -132,7 +132,7 @@ def evaluate(
 
 def _seen_in(prepared: Prepared, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
     """Whether each image is a file that the model has seen, or a near-duplicate of one, bool (n,) each."""
-    same_file = np.array([file.sha256[:16] in seen.sha256 for file in prepared.files], bool)
+    same_file = np.array([file.key in seen.sha256 for file in prepared.files], bool)
     if not len(seen.fingerprints):
         return same_file, np.zeros(len(prepared.samples), bool)
     alike = np.asarray(seen_before(prepared.thumbnails, seen.fingerprints), bool)
@@ -197,9 +197,7 @@ def _score(
     doubts = None
     if familiarity:
         doubts = tuple(
-            tuple(familiarity.doubts(embedding))
-            for output in outputs
-            for embedding in output.embedding
+            familiarity.doubts(embedding) for output in outputs for embedding in output.embedding
         )
     samples = tuple(prepared.samples[row] for row in rows)
     return Scored(

@@ -8,7 +8,7 @@ radiographs and of radiographs with their greys inverted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +122,7 @@ def fit_familiarity(
     }
     # An inverted radiograph is a matter of the border itself, however clear the others are of it.
     limits[INVERTED] = max(limits[INVERTED], 0.0)
-    return Familiarity(made.mean, made.whitening, made.borders, made.offsets, limits)
+    return replace(made, limits=limits)
 
 
 def add_familiarity(weights: Path, familiarity: Familiarity) -> None:

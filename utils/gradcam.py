@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils.architectures import ARCHITECTURES
 from utils.errors import SetupError
-from utils.model_builder import EVIDENCE, LOGIT, REGION
+from utils.model_builder import EVIDENCE, LOGIT, REGION, feature_maps
 
 if TYPE_CHECKING:
     import keras
@@ -59,10 +58,8 @@ def explain(network: keras.Model) -> keras.Model:
 
     evidence = network.get_layer(EVIDENCE).output
     pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="middle_pool")
-    middle = ARCHITECTURES[network.name].finer
-    embedding = keras.ops.concatenate(
-        [pool(network.get_layer(name).output) for name in middle], axis=-1
-    )
+    _, *middle = feature_maps(network)
+    embedding = keras.ops.concatenate([pool(features) for features in middle], axis=-1)
     _, height, width, channels = evidence.shape
     project = keras.layers.Conv2D(1, 1, use_bias=False, dtype="float32", name="map_projection")
     signed = project(evidence)

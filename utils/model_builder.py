@@ -164,6 +164,12 @@ def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in model.layers if not layer.name.startswith(ours)]
 
 
+def feature_maps(model: keras.Model) -> list[keras.KerasTensor]:
+    """Return the backbone's feature maps of three resolutions, the finest last."""
+    last = backbone_layers(model)[-1].output
+    return [last, *(model.get_layer(name).output for name in ARCHITECTURES[model.name].finer)]
+
+
 def load_pretrained(model: keras.Model, weights: str) -> int:
     """Fill a model's backbone from published or own weights.
 
@@ -253,7 +259,7 @@ def _load_by_position(model: keras.Model, path: Path) -> int:
     """Let Keras fill the backbone alone; it insists on the number of layers and their shapes."""
     import keras
 
-    backbone = keras.Model(model.inputs[0], backbone_layers(model)[-1].output)
+    backbone = keras.Model(model.inputs[0], feature_maps(model)[0])
     try:
         backbone.load_weights(path)
     except Exception as error:  # Keras and h5py raise half a dozen kinds

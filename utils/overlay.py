@@ -64,7 +64,7 @@ def undo_letterbox(signed: np.ndarray, height: int, width: int, shift: float = 0
     square = resize(np.maximum(signed, 0.0), LAYER_SIDE, LAYER_SIDE)
     square = _move(square, round(shift * LAYER_SIDE))
     place = placement(height, width, LAYER_SIDE)
-    return square[place.top : place.top + place.height, place.left : place.left + place.width]
+    return square[place.inside]
 
 
 def _move(square: np.ndarray, pixels: int) -> np.ndarray:

@@ -52,6 +52,11 @@ class FileFacts:
     width: int
     truncated: bool
 
+    @property
+    def key(self) -> str:
+        """What lists of images seen name the file by."""
+        return self.sha256[:16]
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:

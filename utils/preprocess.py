@@ -94,6 +94,14 @@ class Placement:
     width: int
     size: int
 
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """The rows and columns of the square that the picture covers."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
 
 def placement(height: int, width: int, size: int) -> Placement:
     """Return where a picture of (height, width) lies in a square of ``size``: centred, aspect kept."""
@@ -144,9 +152,7 @@ def fit(pixels: np.ndarray, size: int) -> np.ndarray:
     inner = resize(pixels, place.height, place.width)
     square = np.zeros((size, size), np.uint8)
     # Scales and rounds in one pass.
-    square[place.top : place.top + place.height, place.left : place.left + place.width] = (
-        cv2.convertScaleAbs(inner, alpha=255.0)
-    )
+    square[place.inside] = cv2.convertScaleAbs(inner, alpha=255.0)
     return square
 
 

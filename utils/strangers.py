@@ -54,12 +54,8 @@ def invert(fitted: np.ndarray, place: Placement) -> np.ndarray:
         fitted: uint8 (size, size).
         place: where the radiograph lies in it.
     """
-    inside = (
-        slice(place.top, place.top + place.height),
-        slice(place.left, place.left + place.width),
-    )
     turned = np.zeros_like(fitted)
-    turned[inside] = 255 - fitted[inside]
+    turned[place.inside] = 255 - fitted[place.inside]
     return turned
 
 

@@ -12,17 +12,10 @@ from pathlib import Path
 import keras
 from keras import ops
 
-from utils.architectures import ARCHITECTURES
 from utils.bundle import load_network, read_bundle
-from utils.model_builder import LOGIT, backbone_layers
+from utils.model_builder import LOGIT, feature_maps
 
 TEACHER = "teacher"
-
-
-def feature_maps(network: keras.Model) -> list[keras.KerasTensor]:
-    """Return a network's feature maps of three resolutions, the finest last."""
-    last = backbone_layers(network)[-1].output
-    return [last, *(network.get_layer(name).output for name in ARCHITECTURES[network.name].finer)]
 
 
 class Teacher:
@@ -58,7 +51,7 @@ class Teacher:
 
         Args:
             logit: the student's, (n, 1).
-            maps: the student's, see :func:`feature_maps`.
+            maps: the student's, see ``model_builder.feature_maps``.
             pictures: what the student looked at, in the teacher's scaling.
             weight: of the loss.
         """

@@ -28,6 +28,7 @@ from utils.model_builder import (
     backbone_layers,
     batch_norms,
     build_model,
+    feature_maps,
     load_pretrained,
     map_shift,
 )
@@ -35,7 +36,7 @@ from utils.plan import HEAD, Plan
 from utils.run_folder import RunFolder, save_weights
 from utils.schedule import learning_rate_at, out_of_patience
 from utils.steps import LastStep, Steps, TimeUp, progress_bar
-from utils.teacher import Teacher, feature_maps
+from utils.teacher import Teacher
 from utils.validation import run_network, validation_scores
 
 FEATURES = "features"

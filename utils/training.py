@@ -166,7 +166,7 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
         seen=joined(
             [
                 Seen(
-                    frozenset(corpus.prepared.files[row].sha256[:16] for row in used),
+                    frozenset(corpus.prepared.files[row].key for row in used),
                     fingerprints(corpus.prepared.thumbnails[used]),
                 ),
                 *map(read_seen, trainer.ancestors),
