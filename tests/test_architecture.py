@@ -59,6 +59,7 @@ FLOORS = {
     "utils.run_folder": 2,
     "utils.ancestry": 2,
     "utils.teacher": 2,
+    "utils.fused_norm": 2,
     "utils.training": 3,
     "utils.breakdown": 3,
     "utils.local_decision": 3,
@@ -67,8 +68,9 @@ FLOORS = {
     "utils.evaluation": 3,
     "utils.web": 4,
 }
-# The one module that speaks to TensorFlow itself: the reference engine. Everything else is Keras 3 alone.
-TENSORFLOW_HOME = "utils.tensorflow_engine"
+# The modules that speak to TensorFlow itself: the reference engine, and a kernel that training uses where Keras
+# runs on TensorFlow. Everything else is Keras 3 alone.
+TENSORFLOW_HOMES = {"utils.tensorflow_engine", "utils.fused_norm"}
 WEB_FRAMEWORK = {"flask", "flask_wtf", "werkzeug", "wtforms", "gunicorn"}
 # How the root scripts end, shared by them: the only module that may speak to a person.
 SPEAKS = "utils.command_line"
@@ -176,9 +178,9 @@ def test_only_root_scripts_import_the_settings():
     assert "config" in _packages(PROGRAMS["app"])
 
 
-def test_tensorflow_itself_is_named_in_the_reference_engine_only():
+def test_tensorflow_itself_is_named_in_its_homes_only():
     users = {m for m, path in MODULES.items() if "tensorflow" in _packages(path)}
-    assert users <= {TENSORFLOW_HOME}
+    assert users <= TENSORFLOW_HOMES
 
 
 def test_training_reaches_no_module_that_imports_tensorflow_at_its_top():

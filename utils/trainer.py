@@ -20,6 +20,7 @@ from utils.batches import Batches
 from utils.corpus import Corpus
 from utils.curves import Epoch
 from utils.errors import SetupError
+from utils.fused_norm import fused
 from utils.gradcam import MAP, signed_map
 from utils.location import LOCATION, LocationLoss, given_loss, hits, lesion_mask
 from utils.model_builder import (
@@ -71,7 +72,7 @@ class Trainer:
         self._compiled_for = ""
         self._deadline, self._afterwards, self._seconds_a_picture = math.inf, 0, 0.0
         with _dtype_policy("mixed_bfloat16" if plan.mixed_precision else "float32"):
-            self.network = self._build()
+            self.network = fused(self._build())
         rows = corpus.rows["train"]
         self.shift = map_shift(plan.architecture, plan.detail)
         self.located = keras.Model(
