@@ -27,6 +27,7 @@ from utils.augmentation import training_input
 from utils.batches import Batches
 from utils.command_line import DONE, Parser, run
 from utils.datasets.sample import Box, Sample
+from utils.fused_norm import fused
 from utils.location import lesion_mask
 from utils.model_builder import FINE, LOGIT, batch_norms, build_model
 from utils.pipeline import prepare
@@ -45,6 +46,10 @@ def main() -> int:
     make.add_argument("--model", default="mobilenetv2", help=", ".join(ARCHITECTURES))
     make.add_argument("--image_size", type=int, default=320, help="pixels")
     make.add_argument("--batch_size", type=int, default=32, help="images a step")
+    make.add_argument(
+        "--batch_norm", choices=("hold", "train"), default="hold", help="its statistics"
+    )
+    make.add_argument("--mixed_precision", action="store_true", help="compute in bfloat16")
     flags = make.parse_args()
     spec = PreprocessSpec(flags.image_size, ARCHITECTURES[flags.model].scaling)
     with tempfile.TemporaryDirectory() as folder:
@@ -62,12 +67,16 @@ def main() -> int:
             batch_size=flags.batch_size,
         )
         feeding = flags.batch_size * rate(feeder(batches, spec))
-    step = trainer(flags.model, spec, flags.batch_size)
+    if flags.mixed_precision:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    step = trainer(flags.model, spec, flags.batch_size, holds=flags.batch_norm == "hold")
     training = flags.batch_size * rate(step)
     answer = {
         "model": flags.model,
         "image_size": flags.image_size,
         "backend": keras.config.backend(),
+        "batch_norm": flags.batch_norm,
+        "precision": "bfloat16" if flags.mixed_precision else "float32",
         "decoding_images_per_second": round(decoding, 1),
         "feeding_images_per_second": round(feeding, 1),
         "training_step_images_per_second": round(training, 1),
@@ -100,11 +109,13 @@ def feeder(batches: Batches, spec: PreprocessSpec) -> Callable[[], object]:
     return feed
 
 
-def trainer(architecture: str, spec: PreprocessSpec, batch_size: int) -> Callable[[], object]:
+def trainer(
+    architecture: str, spec: PreprocessSpec, batch_size: int, *, holds: bool
+) -> Callable[[], object]:
     """Return a function that takes one training step on a batch that is already scaled."""
-    network = build_model(architecture, spec.image_size, detail=FINE)
+    network = fused(build_model(architecture, spec.image_size, detail=FINE))
     for layer in batch_norms(network):
-        layer.trainable = False
+        layer.trainable = not holds
     loss = {LOGIT: keras.losses.BinaryCrossentropy(from_logits=True)}
     network.compile(keras.optimizers.AdamW(1e-4), loss)
     random = np.random.default_rng(0)

@@ -68,8 +68,8 @@ FLOORS = {
     "utils.evaluation": 3,
     "utils.web": 4,
 }
-# The modules that speak to TensorFlow itself: the reference engine, and a kernel that training uses where Keras
-# runs on TensorFlow. Everything else is Keras 3 alone.
+# The modules that speak to TensorFlow itself: the reference engine, and a kernel that training uses where
+# Keras runs on TensorFlow. Everything else is Keras 3 alone.
 TENSORFLOW_HOMES = {"utils.tensorflow_engine", "utils.fused_norm"}
 WEB_FRAMEWORK = {"flask", "flask_wtf", "werkzeug", "wtforms", "gunicorn"}
 # How the root scripts end, shared by them: the only module that may speak to a person.

@@ -156,8 +156,16 @@ def test_a_network_other_than_the_default_is_told_with_where_it_is_explained(car
 
 def test_a_command_names_flags_that_exist_and_no_place_on_a_machine():
     command = training_command(
-        {**asdict(PLAN), "weights": "../else/where/teacher.h5", "mixed_precision": True}, "mura"
+        {
+            **asdict(PLAN),
+            "weights": "../else/where/teacher.h5",
+            "mixed_precision": True,
+            "region": ["wrist", "hand"],
+        },
+        "mura",
     )
+    assert "--region wrist hand" in command
+    assert "--region" not in training_command({**asdict(PLAN), "region": []}, "mura")
     assert "--weights teacher.h5" in command
     assert "--mixed_precision" in command
     assert set(re.findall(r"--\w+", command)) <= _flags_of("train")

@@ -100,6 +100,7 @@ def test_the_bundle_says_how_it_was_made(trained: Path, corpus: Corpus) -> None:
     bundle = read_bundle(trained / "best_model.h5")
     assert bundle.training["dataset"] == "fracatlas"
     assert bundle.training["args"]["epochs"] == 12
+    assert bundle.training["args"]["region"] == []
     assert bundle.training["split"] == {"seed": 0, "fractions": [0.7, 0.15, 0.15]}
     assert bundle.labels.meaning == corpus.dataset.meaning
     assert bundle.regions == ("hand", "leg")

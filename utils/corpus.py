@@ -32,6 +32,7 @@ class Corpus:
         region_of: int (n,), index into ``regions``, -1 where unknown or mixed.
         groups: final group of each row.
         report: what the split kept and dropped.
+        wanted: the body parts that were asked for, empty for all.
     """
 
     dataset: Dataset
@@ -42,6 +43,7 @@ class Corpus:
     region_of: np.ndarray
     groups: tuple[str, ...]
     report: dict[str, Any]
+    wanted: tuple[str, ...]
 
 
 def read_corpus(
@@ -105,4 +107,6 @@ def read_corpus(
             for part in PARTS
         },
     }
-    return Corpus(source, prepared, rows, labels, names, region_of, split.groups, report)
+    return Corpus(
+        source, prepared, rows, labels, names, region_of, split.groups, report, tuple(regions)
+    )

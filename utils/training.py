@@ -155,6 +155,7 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
                 **asdict(plan),
                 "weights": Path(plan.weights).name,
                 "teacher": plan.teacher and Path(plan.teacher).name,
+                "region": list(corpus.wanted),
             },
             "built_on": [bundle.sha256 for bundle in trainer.ancestors],
             "outcome": outcome,

@@ -70,7 +70,7 @@ def training_command(args: Mapping[str, Any], dataset: str) -> str:
     """Return the command line that trains with these arguments, those of a bundle's sidecar.
 
     Args:
-        args: fields of a ``plan.Plan`` by name.
+        args: fields of a ``plan.Plan`` by name, and the body parts asked for as ``region``.
         dataset: name of the reader.
     """
     words = ["python", "train.py", "--data", f"data/{dataset}", "--dataset", dataset]
@@ -79,6 +79,8 @@ def training_command(args: Mapping[str, Any], dataset: str) -> str:
             words += [] if value else ["--no_augmentation"]
         elif isinstance(value, bool):
             words += [f"--{name}"] if value else []
+        elif name == "region":
+            words += ["--region", *value] if value else []
         elif value is not None:
             # A file's name alone: where it lay on one machine helps nobody else.
             shown = PurePosixPath(value).name if isinstance(value, str) else str(value)
