@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 from utils.command_line import DONE, Parser, run, whole_number
 from utils.datasets import READERS
@@ -25,32 +27,39 @@ def main() -> int:
     from utils.datasets import read_dataset
     from utils.engine import load_engine
     from utils.evaluation import evaluate
-    from utils.local_decision import check_target, decide_locally, save_decision
+    from utils.inference import Reader
+    from utils.local_decision import check_target, decide_locally, save_decision, say_worse
+    from utils.out_of_distribution import answer_strangers, find_strangers
     from utils.pipeline import prepare
+    from utils.predictions import read_names
     from utils.report import make_folder, write_card, write_report
 
     # What can be at fault is looked at before anything slow begins.
     settings = read_settings()
     size = read_bundle(flags.model).preprocess.image_size
     dataset = read_dataset(flags.data, flags.dataset, flags.region)
+    only = read_names(flags.only, dataset.samples) if flags.only else None
+    strangers = find_strangers(flags.strangers)
     if flags.save:
         check_target(flags.save, flags.model)
     for file in filter(None, (flags.save, flags.card)):
         make_folder(file.parent)
     make_folder(flags.output)
     prepared = prepare(dataset.samples, size, flags.cache, progress=not flags.quiet)
+    engine = load_engine(flags.model, settings.engine, cache=settings.engine_cache)
     evaluation = evaluate(
-        load_engine(flags.model, settings.engine, cache=settings.engine_cache),
+        engine,
         dataset,
         prepared,
         part=flags.part,
+        only=only,
         resamples=flags.resamples,
         seed=flags.seed,
         prevalences=flags.prevalence,
         batch_size=flags.batch_size,
         progress=not flags.quiet,
     )
-    outcome = {}
+    outcome: dict[str, Any] = {}
     if local:
         decision = decide_locally(
             evaluation,
@@ -60,9 +69,21 @@ def main() -> int:
         )
         evaluation = decision.evaluation
         outcome["local_decision"] = evaluation.report["local_decision"]
+        if worse := say_worse(evaluation.report):
+            print(f"evaluate.py: {worse}", file=sys.stderr)
         if flags.save:
             save_decision(decision, prepared, flags.save)
             outcome["saved"] = str(flags.save)
+    if strangers:
+        reader = Reader(engine, limits=settings.limits)
+        evaluation = answer_strangers(
+            evaluation,
+            reader,
+            strangers,
+            batch_size=flags.batch_size,
+            progress=not flags.quiet,
+        )
+        outcome["strangers"] = evaluation.report["strangers"]
     files = write_report(evaluation, flags.output, samples=not flags.no_samples)
     if flags.card:
         outcome["card"] = str(write_card(evaluation, flags.card))
@@ -94,6 +115,12 @@ def parser() -> Parser:
         help="test: the test part of the split that the model records, where these data trained it, "
         "else the one the source names; all: every image that the model has not seen",
     )
+    add(
+        "--only",
+        type=Path,
+        metavar="FILE",
+        help="a predictions.csv: evaluate the images that it names, as if there were no others",
+    )
     add("--output", type=Path, default=Path("reports"), help="folder to write the report into")
     add("--card", type=Path, help="also write the model card into this file")
     add("--no_samples", action="store_true", help="leave pictures of patients out of the report")
@@ -104,6 +131,14 @@ def parser() -> Parser:
         default=PREVALENCES,
         metavar="SHARE",
         help="shares of fractures for which it is tabled how often an answer is right",
+    )
+    add(
+        "--strangers",
+        nargs="+",
+        type=Path,
+        default=(),
+        metavar="FOLDER",
+        help="folders of pictures that are no supported radiographs, to tell how many are doubted",
     )
     add("--resamples", type=whole_number(0), default=2000, help="bootstrap draws; 0: no intervals")
     add("--seed", type=whole_number(0), default=0, help="of the draws, and of the part that fits")

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dataset=flags.dataset,
         regions=flags.region,
         size=plan.image_size,
-        seed=plan.seed,
+        seed=plan.split_seed,
         cache=flags.cache or flags.run / "cache",
         progress=not flags.quiet,
     )
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         resume=flags.resume,
         progress=not flags.quiet,
         commit=_commit(),
+        note=flags.note,
     )
     print(json.dumps(outcome))
     return INTERRUPTED if outcome["outcome"] == STOPPED else DONE
@@ -67,6 +68,7 @@ def parser() -> Parser:
     add("--cache", type=Path, help="prepared images (default: cache/ in the run's folder)")
     add("--resume", action="store_true", help="go on from the checkpoint in the run's folder")
     add("--max_minutes", type=_positive, help="be done by then; the best so far is saved")
+    add("--note", default="", help="what to know of how it was decided, for sidecar and model card")
     add("--quiet", action="store_true", help="no progress bars")
     add("--backend", choices=("tensorflow", "jax", "torch"), help="Keras backend to train on")
 
@@ -125,7 +127,8 @@ def parser() -> Parser:
     add("--no_augmentation", action="store_true", help="show every picture as it is")
     add("--mixed_precision", action="store_true", help="compute in bfloat16")
     add("--sensitivity", type=_share, default=0.90, help="that the threshold is chosen for")
-    add("--seed", type=whole_number(0), default=0, help="of weights, order, augmentation and split")
+    add("--seed", type=whole_number(0), default=0, help="of weights, order and augmentation")
+    add("--split_seed", type=whole_number(0), default=0, help="of the split alone")
     return make
 
 
@@ -167,25 +170,27 @@ def plan_of(flags: argparse.Namespace) -> Plan:
         mixed_precision=flags.mixed_precision,
         sensitivity=flags.sensitivity,
         seed=flags.seed,
+        split_seed=flags.split_seed,
     )
-    _check(plan, flags.output)
+    _check(plan, flags.output, resume=flags.resume)
     return plan
 
 
-def _check(plan: Plan, output: Path) -> None:
+def _check(plan: Plan, output: Path, *, resume: bool) -> None:
     """Find out now what would fail, or do harm, after minutes of preparing and training.
 
     Raises:
         UnknownName: the image size is none that a bundle can have.
         InputError: the bundle to write is one that the training builds on, or averaging would not fit
             what batch normalisation does.
-        SetupError: there is no weight file, or no teacher, at the path given.
+        SetupError: there is no weight file to begin with, or no teacher, at the path given.
     """
     if not SMALLEST <= plan.image_size <= LARGEST:
         raise UnknownName(
             f"--image_size {plan.image_size} is outside {SMALLEST} to {LARGEST} pixels"
         )
-    if plan.weights not in (IMAGENET, RANDOM) and not Path(plan.weights).is_file():
+    named = plan.weights in (IMAGENET, RANDOM)
+    if not named and not resume and not Path(plan.weights).is_file():
         raise SetupError(
             f"there are no weights at {plan.weights}; --weights takes {IMAGENET}, {RANDOM}, or the path "
             "of a .npz or .h5 file"

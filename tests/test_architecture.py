@@ -32,6 +32,7 @@ FLOORS = {
     "utils.calibration": 1,
     "utils.overlay": 1,
     "utils.familiarity": 1,
+    "utils.certainty": 1,
     "utils.strangers": 1,
     "utils.augmentation": 2,
     "utils.location": 2,
@@ -64,8 +65,10 @@ FLOORS = {
     "utils.breakdown": 3,
     "utils.local_decision": 3,
     "utils.scoring": 3,
+    "utils.out_of_distribution": 3,
     "utils.report": 3,
     "utils.evaluation": 3,
+    "utils.predictions": 3,
     "utils.web": 4,
 }
 # The modules that speak to TensorFlow itself: the reference engine, and a kernel that training uses where

@@ -19,6 +19,7 @@ from utils.datasets import read_dataset
 from utils.engine import load_engine
 from utils.errors import InputError
 from utils.evaluation import Evaluation, evaluate
+from utils.familiarity import CODES
 from utils.inference import DISCLAIMER
 from utils.local_decision import decide_locally
 from utils.metrics import FIGURES
@@ -148,6 +149,39 @@ def test_the_training_is_told_with_its_command_time_and_commit(card):
     assert all(len(line) <= 100 for line in told.splitlines() if line.startswith("    "))
 
 
+def test_a_command_splits_as_a_bundle_did_whose_split_had_no_seed_of_its_own():
+    args = {name: value for name, value in asdict(PLAN).items() if name != "split_seed"}
+    words = shlex.split(training_command({**args, "seed": 3}, "mura"))
+    plan = plan_of(parser().parse_args(words[2:]))
+    assert (plan.seed, plan.split_seed) == (3, 3)
+
+
+def told_of(evaluation: Evaluation, **training: object) -> str:
+    """What the card tells of a training that the sidecar says this of as well."""
+    everything = {**evaluation.bundle.training, **training}
+    sidecar = evaluation.bundle.sidecar.model_copy(update={"training": everything})
+    told = card_page(replace(evaluation, bundle=replace(evaluation.bundle, sidecar=sidecar)))
+    return section(told, "How it was trained")
+
+
+def test_the_commit_that_made_the_bundle_is_told_where_another_one_trained_it(evaluation):
+    assert "that made the bundle" not in told_of(evaluation, finished_commit="abc1234")
+    told = told_of(evaluation, finished_commit="def5678")
+    assert "- Commit: abc1234\n- Commit that made the bundle: def5678\n" in told
+
+
+def test_the_weight_file_is_told_by_its_checksum(evaluation):
+    assert "weight file" not in told_of(evaluation, weights_sha256=None)
+    told = told_of(evaluation, weights_sha256="0f" * 32)
+    assert f"SHA-256 of the weight file it began with: {'0f' * 32}\n" in told
+
+
+def test_a_note_is_told_as_it_was_written(evaluation):
+    assert "Note:" not in told_of(evaluation, note="")
+    told = told_of(evaluation, note="0.91 <b>chosen</b> after\n# the *test* part")
+    assert told.rstrip().endswith("Note: 0.91 \\<b>chosen\\</b> after # the \\*test\\* part")
+
+
 def test_a_network_other_than_the_default_is_told_with_where_it_is_explained(card):
     assert f"The default network of `train.py` is {DEFAULT_ARCHITECTURE}" in card
     assert "docs/experiments.md" in card
@@ -165,7 +199,7 @@ def test_a_command_names_flags_that_exist_and_no_place_on_a_machine():
         "mura",
     )
     assert "--region wrist hand" in command
-    assert "--region" not in training_command({**asdict(PLAN), "region": []}, "mura")
+    assert "--region " not in training_command({**asdict(PLAN), "region": []}, "mura")
     assert "--weights teacher.h5" in command
     assert "--mixed_precision" in command
     assert set(re.findall(r"--\w+", command)) <= _flags_of("train")
@@ -229,6 +263,51 @@ def test_the_doubtful_zone_is_counted(evaluation, card):
     p = evaluation.scored.probability
     doubtful = int(((p >= 0.45) & (p < 0.55)).sum())
     assert f"Doubtful from 0.4500 to below 0.5500: {doubtful} of the 80 images" in card
+
+
+def test_ranking_without_hardware_stands_beside_ranking_with_it(evaluation, card):
+    found = dict(rows(section(card, "In short"))[2:])
+    without = evaluation.report["without_hardware"]["figures"]
+    for name, words in (
+        ("roc_auc", "area under the ROC curve"),
+        ("average_precision", "average precision"),
+    ):
+        assert found[f"{words}, without hardware"] == interval_text(without[name])
+        assert found[f"{words}, without hardware"] != found[words]
+    bare = {name: of for name, of in evaluation.report.items() if name != "without_hardware"}
+    assert "hardware" not in section(card_page(replace(evaluation, report=bare)), "In short")
+
+
+def test_doubtful_and_withheld_answers_are_told_as_the_app_gives_them(evaluation):
+    n = len(evaluation.scored.samples)
+    doubts = (("not_a_radiograph",), *[("unsupported_region",)] * (n - 2), ())
+    scored = replace(evaluation.scored, doubts=doubts, probability=np.full(n, 0.9))
+    figures = tables(scored, evaluation.bundle, resamples=0, seed=0)
+    told = section(
+        card_page(
+            replace(evaluation, scored=scored, report={**evaluation.report, **figures}),
+        ),
+        "The decision",
+    )
+    assert f"or warned of as `unsupported_region`: {n - 2} of the {n} images" in told
+    assert f"warned of as `not_a_radiograph`: 1 of the {n} images" in told
+
+
+def test_answers_to_strangers_stand_among_the_figures(evaluation, card):
+    title = "### Pictures that are no supported radiographs"
+    assert title not in card
+    record = {
+        "folder": "walls",
+        "pictures": 7,
+        "refused": 2,
+        "certainty": {"definite": 4, "doubtful": 3, "withheld": 0},
+        "warnings": dict.fromkeys(CODES, 0),
+        "without_warning": 4,
+    }
+    report = {**evaluation.report, "strangers": [record]}
+    told = section(card_page(replace(evaluation, report=report)), "Figures").split(title)[1]
+    found = dict(row for row in rows(told) if len(row) == 2)
+    assert (found["definite answers"], found["files refused"]) == ("4", "2")
 
 
 def test_a_decision_fitted_elsewhere_is_told(evaluation):

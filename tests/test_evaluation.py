@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn import metrics as sk
 
 from tests.bundles import tiny_bundle
@@ -17,12 +19,14 @@ from tests.seen import mark_seen
 from tests.trees import folder_tree, fracatlas_tree, mura_tree
 from utils.breakdown import Scored, by_study, longest_side_bin, tables
 from utils.bundle import read_bundle
+from utils.certainty import CERTAINTIES
 from utils.datasets import read_dataset
 from utils.datasets.sample import Box, Sample
 from utils.datasets.split import split_dataset
 from utils.engine import load_engine
 from utils.errors import BundleError, DatasetError
-from utils.evaluation import evaluate, prediction_rows
+from utils.evaluation import evaluate
+from utils.familiarity import CODES, Familiarity
 from utils.inference import Reader
 from utils.pipeline import FileFacts, prepare
 from utils.pointing import aim_of
@@ -271,17 +275,6 @@ def test_the_same_evaluation_twice_is_the_same_report(world, whole):
     assert again.report == whole.report
 
 
-def test_prediction_rows_say_what_was_evaluated(whole):
-    rows = list(prediction_rows(whole.scored, 0.5))
-    assert [row["path"] for row in rows] == ids(whole)
-    assert list(rows[0])[:6] == ["path", "part", "group", "label", "probability", "prediction"]
-    for row, sample in zip(rows, whole.scored.samples, strict=True):
-        assert row["label"] == sample.label
-        assert row["prediction"] == int(float(row["probability"]) >= 0.5)
-        assert row["hardware"] == int(sample.hardware)
-    assert sum(row["truncated"] for row in rows) == 1
-
-
 def test_mura_is_evaluated_by_study_with_patients_as_groups(foreign, tmp_path):
     root = mura_tree(tmp_path / "data", patients=12)
     dataset, prepared = read(root, tmp_path)
@@ -333,6 +326,106 @@ def test_pictures_that_are_doubted_are_counted_by_what_for(tmp_path):
         "inverted": 1,
     }
     assert found["codes"]["unsupported_region"]["share"]["value"] == 0.5
+    # The two with a warning are both negative.
+    assert found["labels"] == {"positive": 2, "negative": 2}
+    by_label = found["codes"]["unsupported_region"]["by_label"]
+    assert [by_label[label]["n"] for label in ("positive", "negative")] == [0, 2]
+    assert by_label["negative"]["share"]["value"] == 1.0
+    assert found["codes"]["inverted"]["by_label"]["negative"]["share"]["value"] == 0.5
+
+
+def told_apart(embeddings: np.ndarray) -> Familiarity:
+    """A familiarity that says each code of some of these pictures, by one direction of the embedding."""
+    channels = embeddings.shape[1]
+    middle = embeddings.mean(axis=0)
+    borders = np.zeros((channels, 2), np.float32)
+    borders[:, 0] = np.linalg.svd(embeddings - middle, full_matrices=False)[2][0]
+    nothing = dict.fromkeys(CODES, 0.0)
+    made = Familiarity(
+        middle, np.eye(channels, dtype=np.float32), borders, np.zeros(2, np.float32), nothing
+    )
+    shares = dict(zip(CODES, (0.2, 0.4, 0.5, 1.0), strict=True))
+    scores = made.scores(embeddings)
+    limits = {code: float(np.quantile(scores[code], share)) for code, share in shares.items()}
+    return replace(made, limits=limits)
+
+
+def test_doubtful_and_withheld_answers_are_those_the_app_gives(tmp_path):
+    dataset, prepared = read(fracatlas_tree(tmp_path / "data"), tmp_path)
+    outputs = load_engine(tiny_bundle(tmp_path)).run(np.asarray(prepared.images))
+    low, middle, high = (float(p) for p in np.quantile(expit(outputs.logit), [0.4, 0.5, 0.6]))
+    familiarity = told_apart(outputs.embedding)
+    engine = load_engine(
+        tiny_bundle(tmp_path, threshold=middle, doubt=(low, high), familiarity=familiarity)
+    )
+    found = evaluate(engine, dataset, prepared, part="all", resamples=0)
+    reader = Reader(engine)
+    answers = [
+        reader.read(sample.path.read_bytes(), pictures=False) for sample in found.scored.samples
+    ]
+    given = Counter(answer.certainty for answer in answers)
+    assert found.report["certainty"] == given
+    assert min(given[name] for name in CERTAINTIES) > 0
+    # Some are doubtful for their warning alone.
+    doubtful = [answer for answer in answers if answer.certainty == "doubtful"]
+    assert any(not low <= answer.probability < high for answer in doubtful)
+    definite = found.report["definite"]
+    assert definite["counts"]["n"] == given["definite"]
+    called = [a.prediction for a in answers if a.certainty == "definite"].count("Fracture Detected")
+    assert (
+        definite["confusion"]["true_positive"] + definite["confusion"]["false_positive"] == called
+    )
+
+
+def test_images_that_are_named_alone_give_the_same_figures_in_a_larger_edition(tmp_path):
+    root = fracatlas_tree(tmp_path / "data")
+    dataset, prepared = read(root, tmp_path)
+    split = split_dataset(dataset, prepared.thumbnails, seed=SEED)
+    model = tiny_bundle(tmp_path)
+    used = [row for row, part in enumerate(split.parts) if part != "test"]
+    mark_seen(model, prepared, used, split={"seed": SEED, "fractions": [0.7, 0.15, 0.15]})
+    engine = load_engine(model)
+    before = evaluate(engine, dataset, prepared, resamples=50)
+    # A copy of a test image under a name that comes first moves its group, one in the other class makes
+    # both contradictory, and others are new.
+    first, second = (s for s in before.scored.samples[:2])
+    for number, (source, label) in enumerate([(first, first.label), (second, 1 - second.label)]):
+        _add(root, f"IMG000000{number}a.jpg", source.path, label)
+    larger, more = read(root, tmp_path)
+    only = frozenset(ids(before))
+    assert ids(evaluate(engine, larger, more, resamples=0)) != ids(before)
+    again = evaluate(engine, larger, more, only=only, resamples=50)
+    for name in ("images", "without_hardware", "definite", "by", "localisation", "certainty"):
+        assert again.report[name] == before.report[name]
+    assert again.report["dataset"]["trained_on_these_data"] is True
+    assert again.report["left_out"]["not_named"] == len(larger.samples) - len(only)
+    assert "not_named" not in before.report["left_out"]
+
+
+def _add(root: Path, name: str, source: Path, label: int) -> None:
+    """Add a copy of a picture to a drawn FracAtlas."""
+    folder = "Fractured" if label else "Non_fractured"
+    shutil.copy(source, root / "images" / folder / name)
+    with (root / "dataset.csv").open("a") as table:
+        table.write(f"{name},1,0,0,0,0,0,0,{label},{label},1,0,0\n")
+    marks = (root / "Annotations" / "PASCAL VOC" / f"{source.stem}.xml").read_text()
+    target = root / "Annotations" / "PASCAL VOC" / f"{Path(name).stem}.xml"
+    target.write_text(marks.replace(source.name, name))
+
+
+def test_of_images_that_are_named_those_the_model_has_seen_are_left_out_all_the_same(world, whole):
+    samples = world["prepared"].samples
+    seen, unseen = samples[world["used"][0]].id, ids(whole)[0]
+    options = {"part": "all", "resamples": 0}
+    found = evaluate(
+        world["engine"], world["dataset"], world["prepared"], only={seen, unseen}, **options
+    )
+    assert ids(found) == [unseen]
+    assert found.report["left_out"]["seen_by_the_model"] == 1
+    with pytest.raises(DatasetError, match="nothing is left"):
+        evaluate(world["engine"], world["dataset"], world["prepared"], only={seen}, **options)
+    with pytest.raises(DatasetError, match="nothing is left"):
+        evaluate(world["engine"], world["dataset"], world["prepared"], only=(), **options)
 
 
 def test_a_study_has_the_mean_probability_and_is_positive_if_any_image_is():

@@ -19,12 +19,22 @@ from tests.trees import fracatlas_tree
 from utils.breakdown import tables
 from utils.bundle import read_bundle, read_seen
 from utils.datasets import read_dataset
+from utils.datasets.split import part_of
 from utils.engine import load_engine
 from utils.errors import DatasetError, InputError
 from utils.evaluation import Evaluation, evaluate
 from utils.inference import load_reader
-from utils.local_decision import check_target, decide_locally, save_decision
+from utils.local_decision import (
+    FITTING,
+    REST,
+    SHARES,
+    check_target,
+    decide_locally,
+    save_decision,
+    say_worse,
+)
 from utils.pipeline import Prepared, prepare
+from utils.report.tables import Table, tables_of
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +114,48 @@ def test_recalibration_mends_overconfident_probabilities_on_the_rest(world):
     )
     assert after["brier"]["value"] < before["brier"]["value"]
     assert after["roc_auc"]["value"] == pytest.approx(before["roc_auc"]["value"])
+
+
+def overconfident_where_it_is_reported(world, sides: tuple[str, ...]) -> Any:
+    """Recalibrate answers whose logits are five times too large on some sides of the division alone."""
+    _, evaluation, _ = world
+    rng = np.random.default_rng(1)
+    truth = evaluation.scored.labels
+    # Two normals of deviation 1 that lie 2 apart: the logit is twice the number.
+    logit = 2.0 * (rng.normal(0.0, 1.0, truth.size) + 2.0 * truth - 1.0)
+    parts = [part_of(f"local:{group}", 0, SHARES) for group in evaluation.scored.groups]
+    logit[np.isin(parts, sides)] *= 5.0
+    return both(answering(evaluation, logit.astype(np.float32)), sensitivity=None)
+
+
+def test_a_decision_that_does_worse_than_the_models_own_is_said_to(world):
+    report = overconfident_where_it_is_reported(world, (FITTING,)).evaluation.report
+    told, after = report["local_decision"], report["images"]["figures"]
+    before = told["figures_before"]
+    assert told["worse"] == ["calibration_slope", "brier", "calibration_error"]
+    assert after["calibration_slope"]["value"] > 2 > before["calibration_slope"]["value"]
+    assert after["brier"]["value"] > before["brier"]["value"]
+    assert after["calibration_error"]["value"] > before["calibration_error"]["value"]
+    said = say_worse(report)
+    numbers = (after["brier"]["value"], before["brier"]["value"])
+    assert "Brier score {:.4f}, {:.4f} before".format(*numbers) in said
+    (table,) = (t for t in tables_of_report(world, report) if "fitted here" in t.title)
+    assert table.note.endswith(said)
+
+
+def test_a_decision_that_does_better_is_not_said_to_do_worse(world):
+    report = overconfident_where_it_is_reported(world, (FITTING, REST)).evaluation.report
+    assert report["local_decision"]["worse"] == []
+    assert say_worse(report) == ""
+    # Neither is one that leaves the probabilities as they are.
+    _, evaluation, _ = world
+    report = both(evaluation, recalibrate=False).evaluation.report
+    assert report["local_decision"]["worse"] == []
+
+
+def tables_of_report(world, report: dict[str, Any]) -> list[Table]:
+    _, evaluation, _ = world
+    return list(tables_of(replace(evaluation, report=report)))
 
 
 def test_recalibration_alone_changes_no_answer(world):

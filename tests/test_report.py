@@ -21,6 +21,7 @@ from utils.datasets import read_dataset
 from utils.engine import load_engine
 from utils.errors import InputError
 from utils.evaluation import Evaluation, evaluate
+from utils.familiarity import CODES
 from utils.inference import DISCLAIMER
 from utils.metrics import FIGURES
 from utils.pipeline import prepare
@@ -235,6 +236,62 @@ def test_a_column_without_images_says_so_once(evaluation, tmp_path):
     write_report(all_doubtful, tmp_path, samples=False)
     text = (tmp_path / "report.md").read_text()
     assert "Without doubtful answers: there are no images (every figure)." in text
+
+
+STRANGERS = [
+    {
+        "folder": folder,
+        "pictures": 40 - number,
+        "refused": number,
+        "certainty": {"definite": 1, "doubtful": 34 - number, "withheld": 5},
+        "warnings": {**dict.fromkeys(CODES, 0), "unsupported_region": 37, "low_resolution": 2},
+        "without_warning": 3,
+    }
+    for number, folder in enumerate(("chests", "photo_s"))
+]
+
+
+def test_answers_to_strangers_are_a_section_of_their_own_and_change_no_other(evaluation, tmp_path):
+    told = replace(evaluation, report={**evaluation.report, "strangers": STRANGERS})
+    write_report(evaluation, tmp_path / "without", samples=False)
+    write_report(told, tmp_path / "with", samples=False)
+    title = "## Pictures that are no supported radiographs"
+    text = (tmp_path / "with" / "report.md").read_text()
+    before, _, rest = text.partition(f"{title}\n\n")
+    section, _, after = rest.partition("\n\n## ")
+    assert f"{before}## {after}" == (tmp_path / "without" / "report.md").read_text()
+    rows = {line.split("|")[1].strip(): line for line in section.splitlines() if "|" in line}
+    assert rows[""] == "|  | chests | photo\\_s |"
+    assert rows["pictures"] == "| pictures | 40 | 39 |"
+    assert rows["definite answers"] == "| definite answers | 1 | 1 |"
+    assert rows["doubtful answers"] == "| doubtful answers | 34 | 33 |"
+    assert rows["withheld answers"] == "| withheld answers | 5 | 5 |"
+    assert rows["unsupported\\_region"] == "| unsupported\\_region | 37 | 37 |"
+    assert rows["no warning"] == "| no warning | 3 | 3 |"
+    assert rows["files refused"] == "| files refused | 0 | 1 |"
+    page = Page((tmp_path / "with" / "report.html").read_text())
+    assert title[3:] in page.words
+    assert "photo_s" in page.words
+    assert json.loads((tmp_path / "with" / "metrics.json").read_text())["strangers"] == STRANGERS
+
+
+def test_warnings_are_told_by_label_and_answers_by_how_certain_they_are(evaluation, tmp_path):
+    labels = evaluation.scored.labels
+    doubts = tuple(("unsupported_region",) if row == 1 else () for row in labels)
+    doubts = (("not_a_radiograph",), *doubts[1:])
+    scored = replace(evaluation.scored, doubts=doubts)
+    figures = tables(scored, evaluation.bundle, resamples=0, seed=0)
+    report = {**evaluation.report, **figures}
+    write_report(replace(evaluation, scored=scored, report=report), tmp_path, samples=False)
+    text = (tmp_path / "report.md").read_text()
+    assert "| warning | of 20 | share | of 10 positive | share | of 10 negative | share |" in text
+    n = int((labels[1:] == 1).sum())
+    shares = f"| {n} | {n / 20:.3f} | {n} | {n / 10:.3f} | 0 | 0.000 |"
+    assert f"| unsupported\\_region {shares}" in text
+    assert "or warned of as" not in text
+    said = f"and pictures warned of as unsupported\\_region ({figures['certainty']['doubtful']} images)"
+    assert said in text
+    assert "- Withheld: answers to pictures warned of as not\\_a\\_radiograph (1 images)" in text
 
 
 def test_a_folder_that_cannot_be_made_is_the_users_to_mend(evaluation, tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +21,7 @@ import pytest
 from tests.commands import run_command
 from tests.processes import ROOT, running, until
 from tests.trees import folder_tree, fracatlas_corpus, fracatlas_tree, mura_tree
-from train import main
+from train import main, parser, plan_of
 from utils.bundle import load_network, read_bundle, read_familiarity, read_seen
 from utils.corpus import Corpus, read_corpus
 from utils.engine import load_engine
@@ -57,6 +59,7 @@ PLAN = Plan(
     mixed_precision=False,
     sensitivity=0.9,
     seed=0,
+    split_seed=0,
 )
 
 
@@ -210,10 +213,10 @@ def test_the_mean_of_the_weights_is_kept_and_training_goes_on_from_the_last(
         assert not np.array_equal(now, kept[now.path])
 
 
-def run_epochs(plan: Plan, corpus: Corpus, run: Path, epochs: int) -> Trainer:
+def run_epochs(plan: Plan, corpus: Corpus, run: Path, epochs: int, *, commit: str = "") -> Trainer:
     """Train and let go after so many epochs, as a kill between two epochs would."""
     keras.utils.set_random_seed(plan.seed)
-    trainer = Trainer(plan, corpus, run)
+    trainer = Trainer(plan, corpus, run, commit=commit)
     trainer.start()
     ((name, planned, highest),) = plan.phases
     trainer._compile(name)
@@ -244,6 +247,79 @@ def test_a_run_is_decided_anew_for_another_sensitivity(
         load_network(first).get_weights(), load_network(again).get_weights(), strict=True
     ):
         assert np.array_equal(ours, theirs)
+
+
+def test_the_code_that_trained_is_told_beside_the_code_that_made_the_bundle(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    run_epochs(PLAN, corpus, tmp_path, 1, commit="first")
+    for commit in ("second", "third"):
+        train(PLAN, corpus, tmp_path, tmp_path / "m.h5", resume=True, commit=commit)
+        told = read_bundle(tmp_path / "m.h5").training
+        assert told["commit"] == "first, second"
+        assert told["finished_commit"] == commit
+
+
+def test_the_weight_file_a_run_began_with_is_told_when_it_is_gone(
+    tmp_path: Path, trained: Path, corpus: Corpus
+) -> None:
+    weights = shutil.copy(trained / "best_model.h5", tmp_path / "weights.h5")
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    plan = replace(PLAN, weights=str(weights), epochs=1, head_epochs=0)
+    for resume in (False, True):
+        train(plan, corpus, tmp_path / "run", tmp_path / "m.h5", resume=resume)
+        assert read_bundle(tmp_path / "m.h5").training["weights_sha256"] == digest
+        weights.unlink(missing_ok=True)
+
+
+def test_only_a_run_that_goes_on_does_without_its_weight_file() -> None:
+    flags = ["--weights", "gone.npz"]
+    assert plan_of(parser().parse_args([*flags, "--resume"])).weights == "gone.npz"
+    with pytest.raises(SetupError, match=r"gone\.npz"):
+        plan_of(parser().parse_args(flags))
+
+
+def make_older(run: Path, **identity: object) -> None:
+    """Make a run's state what it was before it kept its origin and the seed of its split."""
+    state = json.loads((run / "state.json").read_text())
+    del state["origin"], state["identity"]["split_seed"]
+    state["identity"].update(identity)
+    (run / "state.json").write_text(json.dumps(state))
+
+
+def test_an_older_run_is_made_a_bundle_by_what_can_still_be_known(
+    tmp_path: Path, trained: Path, corpus: Corpus
+) -> None:
+    weights = shutil.copy(trained / "best_model.h5", tmp_path / "weights.h5")
+    plan = replace(PLAN, weights=str(weights), epochs=1, head_epochs=0)
+    run_epochs(plan, corpus, tmp_path / "run", 1, commit="first")
+    make_older(tmp_path / "run")
+    for known in (hashlib.sha256(weights.read_bytes()).hexdigest(), None):
+        train(plan, corpus, tmp_path / "run", tmp_path / "m.h5", resume=True, commit="second")
+        told = read_bundle(tmp_path / "m.h5").training
+        assert (told["commit"], told["finished_commit"]) == ("second", "second")
+        assert told["weights_sha256"] == known
+        weights.unlink(missing_ok=True)
+
+
+def test_an_older_run_goes_on_with_its_seed_as_the_seed_of_the_split(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    run_epochs(replace(PLAN, seed=3, split_seed=3), corpus, tmp_path, 1)
+    make_older(tmp_path)
+    with pytest.raises(SetupError, match="had split_seed 3, now it is 0"):
+        Trainer(replace(PLAN, seed=3), corpus, tmp_path).resume()
+    resumed = Trainer(replace(PLAN, seed=3, split_seed=3), corpus, tmp_path)
+    resumed.resume()
+    assert len(resumed.history) == 1
+
+
+def test_a_note_goes_with_the_bundle_and_not_with_the_run(tmp_path: Path, corpus: Corpus) -> None:
+    plan = replace(PLAN, epochs=1)
+    for note in ("chosen by hand", ""):
+        resume = not note
+        train(plan, corpus, tmp_path, tmp_path / "m.h5", resume=resume, note=note)
+        assert read_bundle(tmp_path / "m.h5").training["note"] == note
 
 
 def test_resuming_nothing_is_refused(tmp_path: Path, corpus: Corpus) -> None:
@@ -352,6 +428,30 @@ def test_the_command_trains_on_every_layout(
     assert outcome["outcome"] == "completed"
     assert outcome["sha256"] == read_bundle(model).sha256
     assert "test" in outcome["metrics"]
+
+
+def test_the_split_has_its_own_seed(
+    tmp_path: Path, trained: Path, corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run with another seed is tested with the same images; with another split seed, it is not."""
+
+    def used(seed: int, split_seed: int) -> tuple[dict[str, object], frozenset[str]]:
+        model = tmp_path / f"{seed}-{split_seed}.h5"
+        where = ("--data", corpus.dataset.root, "--run", tmp_path / "run", "--output", model)
+        seeds = ("--seed", seed, "--split_seed", split_seed, "--note", "by hand")
+        answer = run_command(capsys, main, arguments(*where, "--epochs", 1, *seeds))
+        assert answer.code == 0, answer.errors
+        bundle = read_bundle(model)
+        return bundle.training, read_seen(bundle).sha256
+
+    told, seen = used(1, 0)
+    assert seen == read_seen(read_bundle(trained / "best_model.h5")).sha256
+    assert told["split"]["seed"] == told["counts"]["seed"] == told["args"]["split_seed"] == 0
+    assert told["seed"] == told["args"]["seed"] == 1
+    assert told["note"] == "by hand"
+    told, others = used(0, 1)
+    assert others != seen
+    assert told["split"]["seed"] == 1
 
 
 def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:

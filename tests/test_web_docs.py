@@ -16,9 +16,10 @@ from config import ROOT
 from tests.conftest import missing
 from tests.serving import listen, radiograph, send, shared_app
 from utils import errors
+from utils.certainty import CERTAINTIES
 from utils.familiarity import CODES as CODES_OF_DOUBT
 from utils.formats import FORMATS
-from utils.inference import DEFINITE, DOUBTFUL, DOUBTS, WITHHELD
+from utils.inference import DOUBTS
 from utils.web import uploads
 from utils.web.errors import CODES, status_of
 from utils.web.refusal import REFUSALS
@@ -122,7 +123,7 @@ def test_every_warning_that_can_be_given_is_documented_and_no_other():
     given = set(re.findall(r'Notice\(\s*"(\w+)"', code)) | set(DOUBTS)
     assert documented == given
     assert set(CODES_OF_DOUBT) == set(DOUBTS)
-    assert all(f"`{word}`" in API for word in (DEFINITE, DOUBTFUL, WITHHELD))
+    assert all(f"`{word}`" in API for word in CERTAINTIES)
 
 
 def test_the_formats_are_named():

@@ -41,7 +41,8 @@ def check_unseen(bundles: Iterable[Bundle], corpus: Corpus) -> None:
         if known:
             raise SetupError(
                 f"{bundle.path} has seen {known} of the {len(tests)} test images, so that nothing built on "
-                "it can be tested with them; train with the --seed that it was trained with"
+                "it can be tested with them; train with the --split_seed that its sidecar tells as "
+                "training.split.seed"
             )
 
 

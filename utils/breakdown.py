@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from utils.bundle import Bundle
+from utils.certainty import CERTAINTIES, DEFINITE, certainty_of
 from utils.datasets.sample import Sample
 from utils.familiarity import CODES
 from utils.metrics import confusion, mean_with_interval, summarise
@@ -111,8 +112,7 @@ def tables(
     n = len(scored.samples)
     hardware = np.array([sample.hardware is True for sample in scored.samples], bool)
     truncated = np.array([file.truncated for file in scored.files], bool)
-    low, high = bundle.doubt
-    doubtful = (scored.probability >= low) & (scored.probability < high)
+    certainty = certainties(scored, bundle.doubt)
     figures: dict[str, Any] = {"images": of(np.ones(n, bool))}
     studies = by_study(scored)
     if studies is not None:
@@ -121,7 +121,8 @@ def tables(
         figures["without_hardware"] = of(~hardware)
     if truncated.any():
         figures["without_truncated"] = of(~truncated)
-    figures["definite"] = of(~doubtful)
+    figures["definite"] = of(certainty == DEFINITE)
+    figures["certainty"] = {name: int((certainty == name).sum()) for name in CERTAINTIES}
     figures["by"] = {
         name: {value: of(np.array([key == value for key in keys], bool)) for value in values}
         for name, keys, values in _strata(scored)
@@ -190,17 +191,45 @@ def by_study(scored: Scored) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] |
     )
 
 
+def certainties(scored: Scored, zone: tuple[float, float]) -> np.ndarray:
+    """Say how certain the app's answer to each image is, see ``certainty.certainty_of``.
+
+    Args:
+        scored: the images and answers.
+        zone: doubtful probabilities, from the first to below the second.
+
+    Returns:
+        Names in CERTAINTIES, str (n,).
+    """
+    doubts = scored.doubts or ((),) * len(scored.samples)
+    pairs = zip(scored.probability, doubts, strict=True)
+    return np.array(
+        [certainty_of(float(probability), zone, told) for probability, told in pairs], str
+    )
+
+
 def _doubts(scored: Scored, resamples: int, seed: int) -> dict[str, Any] | None:
-    """Say how many pictures are doubted, and for what; None where the model doubts no picture."""
+    """Say how many pictures are doubted, for what and of which label; None where the model doubts none."""
     if scored.doubts is None:
         return None
+    rows = {
+        "positive": np.flatnonzero(scored.labels == 1),
+        "negative": np.flatnonzero(scored.labels != 1),
+    }
+
+    def counted(found: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
+        groups = [scored.groups[row] for row in chosen]
+        share = mean_with_interval(found[chosen], groups, resamples=resamples, seed=seed)
+        return {"n": int(found[chosen].sum()), "share": share}
+
     told = {code: np.array([code in doubts for doubts in scored.doubts], float) for code in CODES}
     return {
         "n": len(scored.doubts),
+        "labels": {label: chosen.size for label, chosen in rows.items()},
         "codes": {
             code: {
-                "n": int(found.sum()),
-                "share": mean_with_interval(found, scored.groups, resamples=resamples, seed=seed),
+                **counted(found, np.arange(found.size)),
+                "by_label": {label: counted(found, chosen) for label, chosen in rows.items()},
             }
             for code, found in told.items()
         },

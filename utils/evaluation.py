@@ -6,7 +6,7 @@ copy of the data they lie in, left out, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,6 +51,7 @@ def evaluate(
     prepared: Prepared,
     *,
     part: str = TEST,
+    only: Collection[str] | None = None,
     resamples: int = 2000,
     seed: int = 0,
     prevalences: Sequence[float] = PREVALENCES,
@@ -66,6 +67,7 @@ def evaluate(
         part: "test" is the test part of the split that the model's sidecar records where these data
             trained it, else the part that the source itself calls test; "all" is everything. Images
             the model has seen are left out of either.
+        only: ids of the samples to evaluate, as if the dataset had no others; None for all.
         resamples: bootstrap draws of groups behind each interval.
         seed: of the draws.
         prevalences: for which the predictive values are tabled.
@@ -80,11 +82,10 @@ def evaluate(
         BundleError: the list of images that the model has seen is missing or altered.
     """
     bundle = engine.bundle
-    readable = replace(dataset, samples=prepared.samples)
     seen = read_seen(bundle)
     same_file, look_alike = _seen_in(prepared, seen)
     known = bool((same_file | look_alike).mean() >= KNOWN_SHARE)
-    split = _split(readable, prepared, bundle, known)
+    split = _split(dataset, prepared, bundle, known, only)
     parts = _parts(prepared.samples, split, known)
     if seen.local is not None:
         # They count as seen, but do not make these data the ones that the model was trained on.
@@ -108,10 +109,12 @@ def evaluate(
     left_out = {
         "seen_by_the_model": int((wanted & same_file).sum()),
         "near_duplicates_of_seen": int((wanted & look_alike).sum()),
-        "unreadable": len(prepared.unreadable),
+        "unreadable": sum(only is None or name in only for name in prepared.unreadable),
         "dropped": split.report["dropped"],
         "other_parts": sum(name is not None for name in split.parts) - int(wanted.sum()),
     }
+    if only is not None:
+        left_out["not_named"] = sum(sample.id not in only for sample in dataset.samples)
     report = {
         "schema_version": 1,
         "model": told_of(bundle),
@@ -139,13 +142,34 @@ def _seen_in(prepared: Prepared, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
     return same_file, alike & ~same_file
 
 
-def _split(readable: Dataset, prepared: Prepared, bundle: Bundle, known: bool) -> Split:
-    """Split the data as the model's training did; foreign data need the groups alone."""
+def _split(
+    dataset: Dataset,
+    prepared: Prepared,
+    bundle: Bundle,
+    known: bool,
+    only: Collection[str] | None,
+) -> Split:
+    """Split the data as the model's training did; foreign data need the groups alone.
+
+    Images that ``only`` does not name are in no part, and join no others to a group.
+    """
     recorded = bundle.training.get("split") if known else None
     options: dict[str, Any] = {"seed": 0, "needed": ()}
     if recorded:
         options |= {"seed": int(recorded["seed"]), "fractions": tuple(recorded["fractions"])}
-    return split_dataset(readable, prepared.thumbnails, **options)
+    samples = prepared.samples
+    named = np.array([only is None or sample.id in only for sample in samples], bool)
+    chosen = replace(dataset, samples=tuple(samples[row] for row in np.flatnonzero(named)))
+    split = split_dataset(chosen, prepared.thumbnails[named], **options)
+    parts, groups = iter(split.parts), iter(split.groups)
+    return replace(
+        split,
+        parts=tuple(next(parts) if of_these else None for of_these in named),
+        groups=tuple(
+            next(groups) if of_these else sample.group
+            for of_these, sample in zip(named, samples, strict=True)
+        ),
+    )
 
 
 def _parts(samples: Sequence[Sample], split: Split, known: bool) -> tuple[str, ...]:
@@ -227,23 +251,3 @@ def told_of(bundle: Bundle) -> dict[str, Any]:
         "doubt": list(bundle.doubt),
         "chosen_by": bundle.chosen_by,
     }
-
-
-def prediction_rows(scored: Scored, threshold: float) -> Iterator[dict[str, object]]:
-    """Yield the rows of predictions.csv, in the dataset's order; paths are relative to its root."""
-    for row, (sample, file) in enumerate(zip(scored.samples, scored.files, strict=True)):
-        probability = float(scored.probability[row])
-        yield {
-            "path": sample.id,
-            "part": scored.parts[row],
-            "group": scored.groups[row],
-            "label": sample.label,
-            "probability": f"{probability:.6f}",
-            "prediction": int(probability >= threshold),
-            "study": sample.study or "",
-            "region": sample.region or "",
-            "view": sample.view or "",
-            "hardware": "" if sample.hardware is None else int(sample.hardware),
-            "truncated": int(file.truncated),
-            "logit": f"{float(scored.logit[row]):.6f}",
-        }

@@ -15,6 +15,7 @@ import numpy as np
 
 from utils import overlay
 from utils.bundle import Bundle, read_familiarity
+from utils.certainty import WITHHELD, certainty_of
 from utils.engine import DEFAULT_ENGINE, Engine, load_engine
 from utils.familiarity import INVERTED, STRANGE, UNLIKE, UNSUPPORTED
 from utils.formats import decode
@@ -29,7 +30,6 @@ DISCLAIMER = (
     "Assistance only: this is no diagnosis and no medical device. A qualified reader must look at every "
     "radiograph, whatever is shown here."
 )
-DEFINITE, DOUBTFUL, WITHHELD = "definite", "doubtful", "withheld"
 DOUBTS = {
     STRANGE: "This does not look like a radiograph of bones, so no result is given. Send the radiograph "
     "itself, not a photograph or a screenshot of it.",
@@ -193,12 +193,11 @@ class Reader:
         """Turn row ``row`` of a forward pass into the reading of the radiograph it belongs to."""
         bundle = self.bundle
         doubts = self._familiarity.doubts(outputs.embedding[row]) if self._familiarity else ()
-        withheld = STRANGE in doubts
         logit = float(outputs.logit[row])
         probability = bundle.calibration.probability(logit)
         positive = probability >= bundle.threshold
-        low, high = bundle.doubt
-        unsure = low <= probability < high or UNSUPPORTED in doubts
+        certainty = certainty_of(probability, bundle.doubt, doubts)
+        withheld = certainty == WITHHELD
         with _timed(timing, "map"):
             shown = pictures and not withheld
             drawn = _draw(radiograph, outputs.map[row], bundle, overlay, shown, page)
@@ -211,7 +210,7 @@ class Reader:
             confidence=None if withheld else certain,
             probability=None if withheld else probability,
             threshold=bundle.threshold,
-            certainty=WITHHELD if withheld else DOUBTFUL if unsure else DEFINITE,
+            certainty=certainty,
             label_meaning=bundle.labels.meaning,
             region=None if withheld else _region(bundle, outputs, row),
             width=radiograph.width,

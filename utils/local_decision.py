@@ -6,6 +6,7 @@ is reported afterwards is of the rest. The model that was evaluated is never cha
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,19 @@ from utils.datasets.duplicates import fingerprints
 from utils.datasets.split import part_of
 from utils.errors import DatasetError, InputError
 from utils.evaluation import Evaluation, told_of
+from utils.metrics import FIGURES, Figure
 from utils.pipeline import Prepared
 from utils.seen import Seen
 from utils.sidecar import CalibrationSection, Decision
 
 FITTING, REST = "fitting", "rest"
 SHARES = {FITTING: 0.5, REST: 0.5}
+# How far a figure that a decision can spoil is from what it should be.
+_AMISS: dict[str, Callable[[float], float]] = {
+    "calibration_slope": lambda slope: abs(slope - 1.0),
+    "brier": float,
+    "calibration_error": float,
+}
 # Images of each class in each part. So few give wide intervals, and fewer hardly any.
 LEAST = 10
 
@@ -58,7 +66,8 @@ def decide_locally(
         seed: of the division, which is by a hash of each group.
 
     Returns:
-        The outcome; ``report["local_decision"]`` holds counts and values before and after.
+        The outcome; ``report["local_decision"]`` holds counts and values before and after, and under
+        ``worse`` the names of figures that the model's own decision does better on the rest.
 
     Raises:
         DatasetError: a part has too few images of a class.
@@ -89,6 +98,7 @@ def decide_locally(
         **drawing,
         prevalences=[row["prevalence"] for row in evaluation.report["predictive_values"]],
     )
+    before = table(scored.take(rows[REST]), bundle.threshold)["figures"]
     told = {
         "recalibrated": recalibrate,
         "sensitivity": sensitivity,
@@ -98,7 +108,8 @@ def decide_locally(
         "before": _values(bundle.sidecar.decision),
         "after": _values(decision),
         "figures_on_the_fitting_part": fitted["figures"],
-        "figures_before": table(scored.take(rows[REST]), bundle.threshold)["figures"],
+        "worse": _worse(before, figures["images"]["figures"]),
+        "figures_before": before,
     }
     report = {
         **evaluation.report,
@@ -112,6 +123,17 @@ def decide_locally(
             report.pop(name, None)
     rest = Evaluation(decided, evaluation.dataset, parts[REST], report)
     return LocalDecision(rest, bundle, parts[FITTING])
+
+
+def say_worse(report: Mapping[str, Any]) -> str:
+    """Say in one sentence which figures a local decision made worse; empty where it made none."""
+    told, after = report["local_decision"], report["images"]["figures"]
+    before = told["figures_before"]
+    said = "; ".join(
+        f"{FIGURES[name]} {after[name]['value']:.4f}, {before[name]['value']:.4f} before"
+        for name in told["worse"]
+    )
+    return said and f"The decision fitted here does worse on the rest than the model's own: {said}."
 
 
 def check_target(path: Path, model: Path) -> None:
@@ -206,6 +228,21 @@ def _decision(
         threshold, doubt, chosen_by = point.threshold, point.doubt, point.chosen_by
     section = CalibrationSection(slope=calibration.slope, intercept=calibration.intercept)
     return Decision(calibration=section, threshold=threshold, chosen_by=chosen_by, doubt=doubt)
+
+
+def _worse(before: Mapping[str, Figure], after: Mapping[str, Figure]) -> list[str]:
+    """Name the figures that are farther from what they should be after a decision than before it."""
+
+    def amiss(figures: Mapping[str, Figure], name: str) -> float | None:
+        value = figures[name]["value"]
+        return None if value is None else _AMISS[name](float(value))
+
+    pairs = {name: (amiss(before, name), amiss(after, name)) for name in _AMISS}
+    return [
+        name
+        for name, (own, new) in pairs.items()
+        if own is not None and new is not None and new > own
+    ]
 
 
 def _values(decision: Decision) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class Plan:
         batch_norm: "hold" its statistics, "train" them, or "auto": hold pretrained ones.
         mixed_precision: compute in bfloat16, keep float32 weights.
         sensitivity: that the threshold is chosen for.
-        seed: of weights, order, augmentation and split.
+        seed: of weights, order and augmentation.
+        split_seed: of the split alone.
     """
 
     architecture: str
@@ -71,6 +72,7 @@ class Plan:
     mixed_precision: bool
     sensitivity: float
     seed: int
+    split_seed: int
 
     @property
     def spec(self) -> PreprocessSpec:

@@ -60,11 +60,14 @@ class Trainer:
         corpus: on what.
         run: folder of checkpoints, logs and curves; made where it is missing.
         progress: show a bar an epoch on stderr.
+        commit: version of the code, "" where it is not known.
     """
 
-    def __init__(self, plan: Plan, corpus: Corpus, run: Path, *, progress: bool = False) -> None:
+    def __init__(
+        self, plan: Plan, corpus: Corpus, run: Path, *, progress: bool = False, commit: str = ""
+    ) -> None:
         self.plan, self.corpus, self.progress = plan, corpus, progress
-        self.folder = RunFolder(run)
+        self.folder = RunFolder(run, commit)
         self.ancestors = ancestors(plan)
         check_unseen(self.ancestors, corpus)
         self.regions = corpus.regions if plan.region_weight > 0 else ()
@@ -104,7 +107,7 @@ class Trainer:
         filled = load_pretrained(self.network, self.plan.weights)
         source = Path(self.plan.weights).name if filled else "random numbers"
         log.info("%s: %d layers filled from %s", self.plan.architecture, filled, source)
-        self.folder.empty()
+        self.folder.begin(self.plan.weights)
 
     def resume(self) -> None:
         """Go back to where the last checkpoint in the run's folder was written.

@@ -50,6 +50,7 @@ def train(
     resume: bool = False,
     progress: bool = False,
     commit: str = "",
+    note: str = "",
 ) -> dict[str, Any]:
     """Train, calibrate, choose the threshold, save the bundle and score its test part.
 
@@ -63,6 +64,7 @@ def train(
         resume: go on from the last checkpoint in ``run``.
         progress: show a bar an epoch on stderr.
         commit: the code's version, for the sidecar.
+        note: what a reader must know of how the bundle was decided, for the sidecar.
 
     Returns:
         What the command line reports: the outcome and the figures, JSON-able.
@@ -73,13 +75,13 @@ def train(
         KeyboardInterrupt: interrupted before the first epoch was done.
     """
     keras.utils.set_random_seed(plan.seed)
-    trainer = Trainer(plan, corpus, run, progress=progress)
+    trainer = Trainer(plan, corpus, run, progress=progress, commit=commit)
     if resume:
         trainer.resume()
     else:
         trainer.start()
     outcome = trainer.fit(deadline, pictures_afterwards(corpus))
-    bundle = finish(trainer, output, outcome=outcome, commit=commit)
+    bundle = finish(trainer, output, outcome=outcome, commit=commit, note=note)
     return {
         "outcome": outcome,
         "model": str(output),
@@ -98,9 +100,9 @@ def pictures_afterwards(corpus: Corpus) -> int:
     return parts["validation"] + parts["test"] + 3 * familiar + STRANGERS
 
 
-def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bundle:
+def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: str) -> Bundle:
     """Turn a trainer's best weights into a bundle: calibrated, decided, scored."""
-    plan, corpus = trainer.plan, trainer.corpus
+    plan, corpus, origin = trainer.plan, trainer.corpus, trainer.folder.origin
     network = trainer.best_network()
     explained = explain(network)
     rows = corpus.rows["validation"]
@@ -148,7 +150,7 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
             "attribution": corpus.dataset.attribution,
             "regions": list(corpus.dataset.regions),
             "counts": corpus.report,
-            "split": {"seed": plan.seed, "fractions": list(FRACTIONS)},
+            "split": {"seed": corpus.report["seed"], "fractions": list(FRACTIONS)},
             "seed": plan.seed,
             # The file's name alone: where it lay on one machine helps nobody else.
             "args": {
@@ -161,7 +163,10 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str) -> Bund
             "outcome": outcome,
             "epochs": len(trainer.history),
             "minutes": round(sum(row.seconds for row in trainer.history) / 60, 1),
-            "commit": commit,
+            "weights_sha256": origin.weights_sha256,
+            "commit": ", ".join(origin.commits) or commit,
+            "finished_commit": commit,
+            "note": note,
         },
         metrics=metrics,
         seen=joined(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
 from utils.errors import InputError
-from utils.evaluation import Evaluation, prediction_rows
+from utils.evaluation import Evaluation
+from utils.predictions import write_predictions
 from utils.report.card import card_page
 from utils.report.page import html_page, markdown_page
 from utils.report.plots import PLOTS
@@ -61,7 +61,7 @@ def write_report(evaluation: Evaluation, output: Path, *, samples: bool = True) 
             (output / name).write_bytes(picture)
         for name, text in texts.items():
             (output / name).write_text(text, encoding="utf-8")
-        _write_predictions(evaluation, output / PREDICTIONS)
+        write_predictions(evaluation.scored, evaluation.bundle.threshold, output / PREDICTIONS)
         for name in {SAMPLES, FAILURES} - pictures.keys():
             (output / name).unlink(missing_ok=True)
     except OSError as error:
@@ -82,12 +82,3 @@ def write_card(evaluation: Evaluation, path: Path) -> Path:
     except OSError as error:
         raise InputError(f"the card cannot be written to {path}: {error.strerror}") from error
     return path
-
-
-def _write_predictions(evaluation: Evaluation, path: Path) -> None:
-    """Write one line an image."""
-    rows = list(prediction_rows(evaluation.scored, evaluation.bundle.threshold))
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from utils.architectures import DEFAULT_ARCHITECTURE
+from utils.certainty import DOUBTED_FOR, DOUBTFUL, WITHHELD, WITHHELD_FOR
 from utils.evaluation import Evaluation
 from utils.inference import DISCLAIMER
 from utils.metrics import FIGURES
@@ -15,7 +16,7 @@ from utils.report import card_text as text
 from utils.report.page import facts, markdown_table, plain
 from utils.report.plots import interval_text
 from utils.report.samples import FAILURES, failures
-from utils.report.tables import Table, tables_of
+from utils.report.tables import Table, any_of, tables_of
 
 # Argument of a plan to the flag of train.py, where the names differ.
 _FLAGS = {"architecture": "model", "detail": "map"}
@@ -29,6 +30,8 @@ _SHORT = {
     "calibration_intercept": "calibration intercept (0 is ideal)",
     "calibration_error": "calibration error",
 }
+# Of these, what hardware in the pictures would flatter most.
+_RANKING = ("roc_auc", "average_precision")
 
 
 def card_page(evaluation: Evaluation) -> str:
@@ -73,6 +76,8 @@ def training_command(args: Mapping[str, Any], dataset: str) -> str:
         args: fields of a ``plan.Plan`` by name, and the body parts asked for as ``region``.
         dataset: name of the reader.
     """
+    # The split of older bundles had no seed of its own.
+    args = {**args, "split_seed": args.get("split_seed", args["seed"])}
     words = ["python", "train.py", "--data", f"data/{dataset}", "--dataset", dataset]
     for name, value in args.items():
         if name == "augment":
@@ -108,6 +113,11 @@ def _summary(evaluation: Evaluation) -> Iterator[str]:
         "intervals:"
     )
     rows = [(words, interval_text(images["figures"][name])) for name, words in _SHORT.items()]
+    if "without_hardware" in report:
+        without = report["without_hardware"]["figures"]
+        rows += [
+            (f"{_SHORT[name]}, without hardware", interval_text(without[name])) for name in _RANKING
+        ]
     if report["localisation"]:
         marked = report["localisation"]["marked"]
         rows.append(
@@ -194,11 +204,14 @@ def _training(evaluation: Evaluation) -> Iterator[str]:
     if args:
         command = training_command(args, str(training.get("dataset")))
         yield f"```sh\n{_folded(command)}\n```"
+    commit, finished = training.get("commit"), training.get("finished_commit")
     facts_of = {
+        "SHA-256 of the weight file it began with": training.get("weights_sha256"),
         "Outcome": training.get("outcome"),
         "Epochs": training.get("epochs"),
         "Minutes": training.get("minutes"),
-        "Commit": training.get("commit"),
+        "Commit": commit,
+        "Commit that made the bundle": finished if finished != commit else None,
         **{
             name.capitalize(): value
             for name, value in evaluation.bundle.sidecar.environment.items()
@@ -212,8 +225,11 @@ def _training(evaluation: Evaluation) -> Iterator[str]:
         )
     yield (
         "The epoch with the best area under the ROC curve on the validation part was kept; calibration and "
-        "threshold were fitted on that part alone, and the test part was looked at last."
+        "threshold were fitted on that part alone, and the program chose nothing by a figure of the test "
+        "part."
     )
+    if note := training.get("note"):
+        yield f"Note: {plain(note)}"
 
 
 def _folded(command: str) -> str:
@@ -235,13 +251,18 @@ def _decision(evaluation: Evaluation) -> Iterator[str]:
         f"Probability: the network's logit times {line.slope:.4f} plus {line.intercept:.4f}, through the "
         f"logistic function. Positive from {bundle.threshold:.4f} on: {plain(bundle.chosen_by)}."
     )
-    counts = report["images"]["counts"]["n"]
-    doubtful = counts - report["definite"]["counts"]["n"]
+    counts, said = report["images"]["counts"]["n"], report["certainty"]
     low, high = bundle.doubt
+    warned = f", or warned of as {any_of(DOUBTED_FOR)}" if report["doubts"] else ""
     yield (
-        f"Doubtful from {low:.4f} to below {high:.4f}: {doubtful} of the {counts} images. The answer is "
-        "given all the same and marked; the figures below stand with and without such answers."
+        f"Doubtful from {low:.4f} to below {high:.4f}{warned}: {said[DOUBTFUL]} of the {counts} images. The "
+        "answer is given all the same and marked; the figures below stand with and without such answers."
     )
+    if report["doubts"]:
+        yield (
+            f"Withheld where the picture is warned of as {any_of(WITHHELD_FOR)}: {said[WITHHELD]} of the "
+            f"{counts} images."
+        )
     local = dict(facts(evaluation)).get("Decision")
     if local:
         yield f"Not as the training left it: {plain(local)}."

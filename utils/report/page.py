@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from utils.certainty import DOUBTED_FOR, DOUBTFUL, WITHHELD, WITHHELD_FOR
 from utils.evaluation import Evaluation
 from utils.inference import DISCLAIMER, data_uri
 from utils.report.samples import FAILURES, SAMPLES
@@ -78,9 +79,13 @@ def facts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
         yield "Source", dataset["attribution"]
     yield "Threshold", f"{model['threshold']:.4f}, {model['chosen_by']}"
     low, high = model["doubt"]
-    doubtful = evaluation.report["images"]["counts"]["n"]
-    doubtful -= evaluation.report["definite"]["counts"]["n"]
-    yield "Called doubtful", f"probabilities from {low:.4f} to below {high:.4f} ({doubtful} images)"
+    said, doubted = evaluation.report["certainty"], evaluation.report["doubts"]
+    warned = f", and pictures warned of as {' or '.join(sorted(DOUBTED_FOR))}" if doubted else ""
+    zone = f"probabilities from {low:.4f} to below {high:.4f}"
+    yield "Called doubtful", f"{zone}{warned} ({said[DOUBTFUL]} images)"
+    if doubted:
+        reasons = " or ".join(sorted(WITHHELD_FOR))
+        yield "Withheld", f"answers to pictures warned of as {reasons} ({said[WITHHELD]} images)"
     if local := evaluation.report.get("local_decision"):
         others = local["rest"]["n"]
         yield "Decision", f"{_local(local)} of these; every figure is of the {others} others"
@@ -91,6 +96,7 @@ def facts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
         (left_out["near_duplicates_of_seen"], "near-duplicates of such images"),
         (left_out["unreadable"], "unreadable"),
         *((count, reason) for reason, count in left_out["dropped"].items()),
+        (left_out.get("not_named", 0), "not named by --only"),
     ]
     said = "; ".join(f"{count} ({reason})" for count, reason in counts if count)
     yield "Images left out", said or "none"

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from utils.certainty import CERTAINTIES, DOUBTED_FOR, WITHHELD_FOR
 from utils.evaluation import Evaluation
-from utils.familiarity import STRANGE, UNSUPPORTED
+from utils.familiarity import CODES
+from utils.local_decision import say_worse
 from utils.metrics import FIGURES
 from utils.pointing import MEASURES
 from utils.report.plots import interval_text
@@ -50,7 +52,7 @@ def tables_of(evaluation: Evaluation) -> Iterator[Table]:
     """Yield the tables in the order in which they are read."""
     report = evaluation.report
     if "local_decision" in report:
-        yield _local_decision(report["local_decision"], report["images"]["figures"])
+        yield _local_decision(report)
     ways = {
         "images": "All images",
         "studies": "Studies",
@@ -79,6 +81,8 @@ def tables_of(evaluation: Evaluation) -> Iterator[Table]:
         yield Table("Body region named by the model", ("regions", "n", "accuracy"), (row,))
     if report["doubts"]:
         yield _doubts(report["doubts"])
+    if "strangers" in report:
+        yield _strangers(report["strangers"])
 
 
 def _stratum(title: str, tables: Mapping[str, Any]) -> Table:
@@ -116,8 +120,9 @@ def _predictive_values(report: Mapping[str, Any]) -> Table:
     )
 
 
-def _local_decision(told: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
+def _local_decision(report: Mapping[str, Any]) -> Table:
     """Make the table of a decision that was fitted on a part of these data, beside the model's own."""
+    told, after = report["local_decision"], report["images"]["figures"]
     before, own = told["figures_before"], told["before"]
     new = told["after"]
     numbers = {
@@ -133,12 +138,15 @@ def _local_decision(told: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
         for name, words in FIGURES.items()
     ]
     fitting, rest = told["fitting"], told["rest"]
+    note = (
+        f"Fitted on {_images(fitting)}, by a hash of the group (seed {told['split']['seed']}); the "
+        f"figures of both columns are of {_images(rest)} that took no part in it. {say_worse(report)}"
+    )
     return Table(
         "The decision fitted here, and the model's own",
         ("", "the model's own", "fitted here"),
         tuple(rows),
-        f"Fitted on {_images(fitting)}, by a hash of the group (seed {told['split']['seed']}); the "
-        f"figures of both columns are of {_images(rest)} that took no part in it.",
+        note.strip(),
     )
 
 
@@ -172,16 +180,59 @@ def _localisation(found: Mapping[str, Any]) -> Table:
 def _doubts(found: Mapping[str, Any]) -> Table:
     """Make the table of what the pictures are doubted for."""
     rows = tuple(
-        (code, str(told["n"]), interval_text(told["share"]))
+        (code, *_count_and_share([told, *told["by_label"].values()]))
         for code, told in found["codes"].items()
     )
+    header = ["warning", f"of {found['n']}", "share"]
+    for label, n in found["labels"].items():
+        header += [f"of {n} {label}", "share"]
     return Table(
         "Pictures that the model doubts",
-        ("warning", f"of {found['n']}", "share"),
+        tuple(header),
         rows,
-        f"With `{STRANGE}` the answer is withheld, with `{UNSUPPORTED}` it is marked as doubtful; the "
-        "figures above are of the answers before that.",
+        f"With {any_of(WITHHELD_FOR)} the answer is withheld, with {any_of(DOUBTED_FOR)} it is marked as "
+        "doubtful, whatever its probability. The figures above count such answers as if they were given, but "
+        "for those without doubtful answers, which leave both out.",
     )
+
+
+def _strangers(folders: Sequence[Mapping[str, Any]]) -> Table:
+    """Make the table of how pictures that are no supported radiographs were answered."""
+
+    def row(words: str, values: Iterable[int]) -> tuple[str, ...]:
+        return (words, *map(str, values))
+
+    rows = [
+        row("pictures", (told["pictures"] for told in folders)),
+        *(
+            row(f"{name} answers", (told["certainty"][name] for told in folders))
+            for name in CERTAINTIES
+        ),
+        *(row(code, (told["warnings"][code] for told in folders)) for code in CODES),
+        row("no warning", (told["without_warning"] for told in folders)),
+        row("files refused", (told["refused"] for told in folders)),
+    ]
+    return Table(
+        "Pictures that are no supported radiographs",
+        ("", *(told["folder"] for told in folders)),
+        tuple(rows),
+        "Answered as by predict.py, a column a folder. Every answer that is definite here is given to a "
+        "picture the model knows nothing of. A picture may carry several warnings, or others than these. "
+        "Refused are files that cannot be read, or hold no single picture that could be a radiograph; they "
+        "are in no other row.",
+    )
+
+
+def _count_and_share(counted: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield number and share of each count."""
+    for told in counted:
+        yield str(told["n"])
+        yield interval_text(told["share"])
+
+
+def any_of(codes: Iterable[str]) -> str:
+    """Name the warnings of which one suffices."""
+    return " or ".join(f"`{code}`" for code in sorted(codes))
 
 
 def _counts(table: Mapping[str, Any]) -> str:
