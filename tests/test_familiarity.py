@@ -76,7 +76,8 @@ def test_something_never_seen_of_another_kind_is_unsupported(fitted: Familiarity
         ((STRANGE,), ()),
         ((UNLIKE, STRANGE), (STRANGE,)),
         ((UNLIKE, UNSUPPORTED, STRANGE), (STRANGE,)),
-        ((UNLIKE, UNSUPPORTED, INVERTED), (UNSUPPORTED, INVERTED)),
+        ((UNLIKE, UNSUPPORTED, INVERTED), (INVERTED,)),
+        ((UNLIKE, STRANGE, INVERTED), (STRANGE,)),
     ],
 )
 def test_of_the_doubts_about_distance_the_gravest_is_told(

@@ -70,15 +70,20 @@ class Familiarity:
         return {UNLIKE: distance, UNSUPPORTED: distance, STRANGE: strange, INVERTED: inverted}
 
     def doubts(self, embedding: np.ndarray) -> tuple[str, ...]:
-        """Return the codes to say about one picture, of two that differ in degree the graver alone."""
+        """Return the codes to say about one picture, the gravest where one explains another."""
         scores = self.scores(embedding[None])
         said = {code for code in CODES if float(scores[code][0]) > self.limits[code]}
         if UNLIKE not in said:
             # Both are asked: that it is far away, and on which side.
             said.discard(STRANGE)
-        for graver, lesser in ((STRANGE, UNSUPPORTED), (STRANGE, UNLIKE), (UNSUPPORTED, UNLIKE)):
-            if graver in said:
-                said.discard(lesser)
+        # From the gravest on: what is no radiograph is of no body part, and what is inverted is far away
+        # for that alone.
+        if STRANGE in said:
+            said -= {INVERTED, UNSUPPORTED, UNLIKE}
+        if INVERTED in said:
+            said -= {UNSUPPORTED, UNLIKE}
+        if UNSUPPORTED in said:
+            said -= {UNLIKE}
         return tuple(code for code in CODES if code in said)
 
 

@@ -148,11 +148,12 @@ def _page(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
 
 
 def _shapes(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
-    """Scatter discs, boxes and lines over a gradient."""
+    """Scatter discs, boxes and lines, few or many, over black, white, grey or a gradient."""
     down, right = np.meshgrid(*(np.linspace(0, 1, side) for side in shape), indexing="ij")
-    slope = random.uniform(-0.5, 0.5, 2)
-    drawn = _bytes(random.uniform(0.1, 0.9) + slope[0] * down + slope[1] * right)
-    for _ in range(int(random.integers(1, 60))):
+    slope = random.uniform(-0.5, 0.5, 2) if random.random() < 0.6 else np.zeros(2)
+    level = random.choice([0.0, random.uniform(0.1, 0.9), 1.0])
+    drawn = _bytes(level + slope[0] * down + slope[1] * right)
+    for _ in range(int(np.exp(random.uniform(0.0, np.log(60))))):
         where = tuple(int(random.integers(0, side)) for side in shape[::-1])
         grey, reach = random.uniform(0, 255), int(random.integers(4, max(shape) // 3))
         if random.random() < 0.4:
