@@ -30,7 +30,7 @@ from utils.datasets.duplicates import (
     seen_before,
 )
 from utils.formats import decode
-from utils.preprocess import fit, resize
+from utils.preprocess import letterbox, resize
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -67,7 +67,7 @@ CHANGES: dict[str, Change] = {
 
 
 def thumbnail(picture: np.ndarray) -> np.ndarray:
-    return fit(np.ascontiguousarray(picture, np.float32), 64)
+    return letterbox(np.ascontiguousarray(picture, np.float32), 64)
 
 
 def near_pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -31,12 +31,13 @@ from utils.fused_norm import fused
 from utils.location import lesion_mask
 from utils.model_builder import FINE, LOGIT, batch_norms, build_model
 from utils.pipeline import prepare
-from utils.preprocess import PreprocessSpec
+from utils.preprocess import PreprocessSpec, View
 
 IMAGES = 256
 SECONDS = 8.0
 # Of the drawn radiographs: the size that most of FracAtlas has, pixels, and a lesion of usual size.
 HEIGHT, WIDTH = 454, 373
+VIEW = View(0, 0, HEIGHT, WIDTH)
 LESION = Box(180.0, 220.0, 24.0, 30.0)
 
 
@@ -63,7 +64,7 @@ def main() -> int:
             range(IMAGES),
             labels,
             regions=None,
-            lesions=lambda row: lesion_mask([LESION], HEIGHT, WIDTH, flags.image_size),
+            lesions=lambda row: lesion_mask([LESION], VIEW, flags.image_size),
             batch_size=flags.batch_size,
         )
         feeding = flags.batch_size * rate(feeder(batches, spec))

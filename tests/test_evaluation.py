@@ -30,6 +30,7 @@ from utils.familiarity import CODES, Familiarity
 from utils.inference import Reader
 from utils.pipeline import FileFacts, prepare
 from utils.pointing import aim_of
+from utils.preprocess import View
 
 SEED = 3
 
@@ -300,7 +301,7 @@ def scored_by_hand(
     n = len(samples)
     return Scored(
         samples=samples,
-        files=(FileFacts("0" * 64, 80, 40, False),) * n,
+        files=(FileFacts("0" * 64, 80, 40, False, View(0, 0, 80, 40)),) * n,
         parts=("test",) * n,
         groups=tuple(sample.group for sample in samples),
         labels=np.array(labels),
@@ -466,4 +467,4 @@ def test_an_empty_map_is_a_miss_of_the_pointing_game(whole):
     ],
 )
 def test_sizes_are_binned_by_the_longest_side(height, width, name):
-    assert longest_side_bin(FileFacts("", height, width, False)) == name
+    assert longest_side_bin(FileFacts("", height, width, False, View(0, 0, height, width))) == name

@@ -63,7 +63,7 @@ def test_what_is_learned_of_is_told_apart(fitted: Familiarity) -> None:
 
 def test_something_never_seen_of_another_kind_is_unsupported(fitted: Familiarity) -> None:
     aside = cloud(50, 0, 8)
-    aside[:, 2] += 3.0
+    aside[:, 2] -= 3.0
     assert all(UNSUPPORTED in fitted.doubts(row) for row in aside)
 
 
@@ -75,8 +75,9 @@ def test_something_never_seen_of_another_kind_is_unsupported(fitted: Familiarity
         ((UNLIKE, UNSUPPORTED), (UNSUPPORTED,)),
         ((STRANGE,), ()),
         ((UNLIKE, STRANGE), (STRANGE,)),
-        ((UNLIKE, UNSUPPORTED, STRANGE), (UNSUPPORTED, STRANGE)),
-        ((UNLIKE, UNSUPPORTED, INVERTED), (UNSUPPORTED, INVERTED)),
+        ((UNLIKE, UNSUPPORTED, STRANGE), (STRANGE,)),
+        ((UNLIKE, UNSUPPORTED, INVERTED), (INVERTED,)),
+        ((UNLIKE, STRANGE, INVERTED), (STRANGE,)),
     ],
 )
 def test_of_the_doubts_about_distance_the_gravest_is_told(

@@ -9,9 +9,10 @@ import pytest
 from utils.datasets.sample import Box
 from utils.location import NOWHERE_MARGIN, LocationLoss, hits, lesion_mask
 from utils.overlay import undo_letterbox
-from utils.preprocess import fit
+from utils.preprocess import View, find_view, fit
 
 SIDE, SIZE = 8, 64
+SQUARE = View(0, 0, SIZE, SIZE)
 
 
 def maps(*hot: tuple[int, int] | None, height: float = 40.0) -> np.ndarray:
@@ -45,21 +46,24 @@ def losses(
 
 
 def test_a_mask_lies_where_the_fitted_picture_shows_the_lesion() -> None:
-    pixels = np.zeros((90, 120), np.float32)
+    pixels = np.random.default_rng(0).uniform(0.2, 0.5, (90, 120)).astype(np.float32)
+    pixels[:, :70] = 0.1  # a margin, which is not seen
     pixels[30:50, 80:110] = 1.0
-    mask = lesion_mask([Box(80, 30, 30, 20)], 90, 120, SIZE)
+    view = find_view(pixels)
+    assert view == View(0, 70, 90, 50)
+    mask = lesion_mask([Box(80, 30, 30, 20)], view, SIZE)
     shown = fit(pixels, SIZE)
     assert mask[shown > 200].all()
-    assert not mask[shown < 50].any()
+    assert not mask[shown < 150].any()
 
 
 def test_a_tiny_lesion_covers_one_pixel_at_least() -> None:
-    assert (lesion_mask([Box(1000, 700, 2, 2)], 2000, 2000, SIZE) > 0).sum() == 1
+    assert (lesion_mask([Box(1000, 700, 2, 2)], View(0, 0, 2000, 2000), SIZE) > 0).sum() == 1
 
 
 def test_a_lesion_counts_most_in_its_middle() -> None:
     """So the map's maximum is drawn there, and not to an edge that the next pixel has missed."""
-    mask = lesion_mask([Box(16, 8, 33, 17), Box(60, 60, 3, 3)], SIZE, SIZE, SIZE)
+    mask = lesion_mask([Box(16, 8, 33, 17), Box(60, 60, 3, 3)], SQUARE, SIZE)
     assert np.unravel_index(mask.argmax(), mask.shape) == (16, 32)
     assert mask[8, 16:49].max() < 255 / 3
     assert (mask[8:25, 16:49] > 0).all()
@@ -68,11 +72,11 @@ def test_a_lesion_counts_most_in_its_middle() -> None:
 
 
 def test_a_lesion_beyond_the_edge_is_drawn_as_far_as_it_is_seen() -> None:
-    assert np.count_nonzero(lesion_mask([Box(60, 60, 10, 10)], SIZE, SIZE, SIZE)) == 16
+    assert np.count_nonzero(lesion_mask([Box(60, 60, 10, 10)], SQUARE, SIZE)) == 16
 
 
 def test_a_picture_without_boxes_has_an_empty_mask() -> None:
-    assert not lesion_mask([], 90, 120, SIZE).any()
+    assert not lesion_mask([], SQUARE, SIZE).any()
 
 
 def test_the_loss_is_the_cross_entropy_of_where_or_nowhere() -> None:

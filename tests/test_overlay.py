@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from utils import overlay
-from utils.preprocess import placement
+from utils.preprocess import View, placement
 
 
 @pytest.mark.parametrize(("height", "width"), [(454, 373), (373, 454), (300, 300), (2880, 900)])
@@ -41,6 +41,26 @@ def test_cells_that_look_aside_are_drawn_where_they_look(shift: float) -> None:
     assert moved
     for before, after in zip(straight, moved, strict=True):
         assert after - before == pytest.approx(shift * 384, abs=1)
+
+
+def test_a_map_lies_on_what_was_seen_and_nowhere_else() -> None:
+    signed = np.zeros((12, 12), np.float32)
+    signed[6, 6] = 1.0
+    view = View(top=100, left=30, height=300, width=300)
+    activation = overlay.undo_letterbox(signed, 500, 900, view=view)
+    assert activation.shape == (284, 512)
+    found = overlay.peak(activation, 500, 900)
+    assert found is not None
+    # The middle of cell 6 of 12, in a view of 300 pixels.
+    assert found[0] == pytest.approx(30 + 6.5 * 25, abs=7)
+    assert found[1] == pytest.approx(100 + 6.5 * 25, abs=7)
+    everywhere = overlay.undo_letterbox(np.ones((12, 12), np.float32), 500, 900, view=view)
+    rows, columns = np.nonzero(everywhere)
+    scale = 512 / 900
+    assert rows.min() == pytest.approx(100 * scale, abs=1)
+    assert rows.max() + 1 == pytest.approx(400 * scale, abs=1)
+    assert columns.min() == pytest.approx(30 * scale, abs=1)
+    assert columns.max() + 1 == pytest.approx(330 * scale, abs=1)
 
 
 def test_moving_a_map_repeats_its_edge() -> None:

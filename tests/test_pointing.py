@@ -11,8 +11,9 @@ from utils.datasets.sample import Box, Sample
 from utils.overlay import undo_letterbox
 from utils.pipeline import FileFacts
 from utils.pointing import MEASURES, aim_of, localisation
+from utils.preprocess import View
 
-SQUARE = FileFacts("0" * 64, 64, 64, False)
+SQUARE = FileFacts("0" * 64, 64, 64, False, View(0, 0, 64, 64))
 
 
 def sample(*boxes: Box) -> Sample:
@@ -61,7 +62,7 @@ def test_an_empty_map_is_a_miss_by_every_measure():
 
 
 def test_the_letterbox_is_no_part_of_the_picture():
-    wide = FileFacts("0" * 64, 32, 64, False)
+    wide = FileFacts("0" * 64, 32, 64, False, View(0, 0, 32, 64))
     signed = np.ones((4, 4), np.float32)
     signed[0] = signed[3] = 100.0  # above and below the picture, and drawn in between cells
     activation = undo_letterbox(signed, 32, 64)

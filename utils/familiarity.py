@@ -70,14 +70,20 @@ class Familiarity:
         return {UNLIKE: distance, UNSUPPORTED: distance, STRANGE: strange, INVERTED: inverted}
 
     def doubts(self, embedding: np.ndarray) -> tuple[str, ...]:
-        """Return the codes to say about one picture, of two that differ in degree the graver alone."""
+        """Return the codes to say about one picture, the gravest where one explains another."""
         scores = self.scores(embedding[None])
         said = {code for code in CODES if float(scores[code][0]) > self.limits[code]}
         if UNLIKE not in said:
             # Both are asked: that it is far away, and on which side.
             said.discard(STRANGE)
-        if said & {UNSUPPORTED, STRANGE}:
-            said.discard(UNLIKE)
+        # From the gravest on: what is no radiograph is of no body part, and what is inverted is far away
+        # for that alone.
+        if STRANGE in said:
+            said -= {INVERTED, UNSUPPORTED, UNLIKE}
+        if INVERTED in said:
+            said -= {UNSUPPORTED, UNLIKE}
+        if UNSUPPORTED in said:
+            said -= {UNLIKE}
         return tuple(code for code in CODES if code in said)
 
 
@@ -102,14 +108,18 @@ def fit_familiarity(
     values, vectors = np.linalg.eigh(gaussian.covariance_)
     whitening = (vectors / np.sqrt(values)) / spread[:, None]
 
-    def border(others: np.ndarray) -> tuple[np.ndarray, float]:
-        shown = np.concatenate([familiar, others]).astype(np.float64)
-        sides = np.repeat([0, 1], [len(familiar), len(others)])
+    def border(radiographs: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, float]:
+        shown = np.concatenate([radiographs, others]).astype(np.float64)
+        sides = np.repeat([0, 1], [len(radiographs), len(others)])
         model = LogisticRegression(C=1e-3, class_weight="balanced", max_iter=2000)
         model.fit((shown - mean) @ whitening, sides)
         return model.coef_[0], float(model.intercept_[0])
 
-    borders = [border(others) for others in (strange, inverted)]
+    # An inverted radiograph is a radiograph: it is not to be taken for a stranger.
+    borders = [
+        border(np.concatenate([familiar, inverted]), strange),
+        border(familiar, inverted),
+    ]
     kernels = np.stack([kernel for kernel, _ in borders], axis=1)
     offsets = np.array([offset for _, offset in borders])
     mean, whitening, kernels, offsets = (

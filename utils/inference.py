@@ -22,7 +22,7 @@ from utils.formats import decode
 from utils.formats.radiograph import Limits, Radiograph
 from utils.gradcam import Outputs
 from utils.predictive_values import value_of_answers
-from utils.preprocess import fit
+from utils.preprocess import fit, view_of
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +260,9 @@ def _draw(
 ) -> dict[str, Any]:
     """Return the reading's pictures and peak."""
     height, width = radiograph.height, radiograph.width
-    activation = overlay.undo_letterbox(signed, height, width, bundle.map_shift)
+    activation = overlay.undo_letterbox(
+        signed, height, width, bundle.map_shift, view_of(radiograph)
+    )
     drawn: dict[str, Any] = {
         "peak": overlay.peak(activation, height, width),
         "heatmap": None,

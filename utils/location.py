@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from utils.datasets.sample import Box
-from utils.preprocess import placement
+from utils.preprocess import View, placement
 
 LOCATION = "location"
 # Logits by which "nowhere" starts ahead of a whole map of zeros.
@@ -22,23 +22,24 @@ EDGE = 0.25
 LEFT = 0.25
 
 
-def lesion_mask(boxes: Sequence[Box], height: int, width: int, size: int) -> np.ndarray:
-    """Draw the marked lesions of a (height, width) picture as the network sees it.
+def lesion_mask(boxes: Sequence[Box], view: View, size: int) -> np.ndarray:
+    """Draw the marked lesions of a picture as the network sees it.
 
     Args:
         boxes: in pixels of the picture.
-        height, width: of the picture, pixels.
+        view: the part of the picture that is seen.
         size: side of the square that it is fitted into, pixels.
 
     Returns:
         uint8 (size, size): inside a box 255 in the middle, falling to a quarter of it at the edge; 0
         elsewhere; a box covers one pixel at least.
     """
-    place = placement(height, width, size)
-    across, down = place.width / width, place.height / height
+    place = placement(view.height, view.width, size)
+    across, down = place.width / view.width, place.height / view.height
     mask = np.zeros((size, size), np.uint8)
     for box in boxes:
-        top, left = place.top + box.y * down, place.left + box.x * across
+        top = place.top + (box.y - view.top) * down
+        left = place.left + (box.x - view.left) * across
         rows, high = _extent(top, top + box.height * down, size)
         columns, wide = _extent(left, left + box.width * across, size)
         drawn = 255.0 * (1.0 - (1.0 - EDGE) * np.maximum.outer(high, wide))

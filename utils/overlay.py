@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from utils.preprocess import placement, resize
+from utils.preprocess import View, placement, resize
 
 LAYER_SIDE = 512
 BLEND_SIDE = 1024
@@ -47,24 +47,40 @@ def within(height: int, width: int, side: int) -> tuple[int, int]:
     return max(1, round(height * ratio)), max(1, round(width * ratio))
 
 
-def undo_letterbox(signed: np.ndarray, height: int, width: int, shift: float = 0.0) -> np.ndarray:
-    """Cut a map out of its letterbox.
+def undo_letterbox(
+    signed: np.ndarray, height: int, width: int, shift: float = 0.0, view: View | None = None
+) -> np.ndarray:
+    """Cut a map out of its letterbox and lay it over the picture.
 
     Args:
         signed: float32 (cells, cells) over the square the network saw.
         height, width: of the original picture, pixels.
         shift: how far right and down the cells look, as a share of the square (``Bundle.map_shift``).
+        view: the part of the picture that lay in the square; None for all of it.
 
     Returns:
         float32 map over the original picture alone, of the original's aspect and at most 512 long: the
-        positive part, logits a cell.
+        positive part, logits a cell; 0 where the picture was not seen.
     """
     # Bilinear between the cells' middles. The square is drawn as large as the layer that is shown, so
     # that moving and cutting it at whole pixels moves no edge by more than half a pixel of that layer.
     square = resize(np.maximum(signed, 0.0), LAYER_SIDE, LAYER_SIDE)
     square = _move(square, round(shift * LAYER_SIDE))
-    place = placement(height, width, LAYER_SIDE)
-    return square[place.inside]
+    if view is None or (view.height, view.width) == (height, width):
+        return square[placement(height, width, LAYER_SIDE).inside]
+    seen = square[placement(view.height, view.width, LAYER_SIDE).inside]
+    whole = placement(height, width, LAYER_SIDE)
+    rows = _share(view.top, view.height, height, whole.height)
+    columns = _share(view.left, view.width, width, whole.width)
+    layer = np.zeros((whole.height, whole.width), np.float32)
+    layer[rows, columns] = resize(seen, rows.stop - rows.start, columns.stop - columns.start)
+    return layer
+
+
+def _share(start: int, length: int, whole: int, side: int) -> slice:
+    """Return the pixels of a side that a part of the picture's whole length covers, one at least."""
+    first = min(round(start * side / whole), side - 1)
+    return slice(first, max(first + 1, round((start + length) * side / whole)))
 
 
 def _move(square: np.ndarray, pixels: int) -> np.ndarray:

@@ -27,7 +27,7 @@ from utils.errors import DatasetError, InputError
 from utils.formats import decode
 from utils.formats.files import read_file
 from utils.formats.radiograph import Limits
-from utils.preprocess import VERSION, fit
+from utils.preprocess import VERSION, View, fit, letterbox, view_of
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,14 @@ class FileFacts:
         sha256: of the file's bytes, hexadecimal.
         height, width: of the picture, pixels.
         truncated: the file ends early and its picture was filled in.
+        view: the part of the picture that the network sees.
     """
 
     sha256: str
     height: int
     width: int
     truncated: bool
+    view: View
 
     @property
     def key(self) -> str:
@@ -142,8 +144,10 @@ def _look(
         height=radiograph.height,
         width=radiograph.width,
         truncated=radiograph.truncated,
+        view=view_of(radiograph),
     )
-    return facts, fit(radiograph.pixels, size), fit(radiograph.pixels, THUMBNAIL)
+    # Thumbnails show the whole picture: what is a duplicate of what does not hang on margins.
+    return facts, fit(radiograph.pixels, size), letterbox(radiograph.pixels, THUMBNAIL)
 
 
 def _fill(
@@ -204,6 +208,8 @@ def _open(folder: Path, samples: Sequence[Sample]) -> Prepared:
         samples=tuple(samples[row] for row in readable),
         images=np.load(folder / "images.npy", mmap_mode="r")[: len(readable)],
         thumbnails=np.load(folder / "thumbnails.npy"),
-        files=tuple(FileFacts(**index[row]) for row in readable),
+        files=tuple(
+            FileFacts(**{**index[row], "view": View(**index[row]["view"])}) for row in readable
+        ),
         unreadable=unreadable,
     )

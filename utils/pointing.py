@@ -62,7 +62,7 @@ def aim_of(signed: np.ndarray, sample: Sample, file: FileFacts, shift: float = 0
         Wang et al., Score-CAM, arXiv:1910.01279, section 4.3 (the energy-based pointing game, which is
         ``evidence_inside``).
     """
-    activation = overlay.undo_letterbox(signed, file.height, file.width, shift)
+    activation = overlay.undo_letterbox(signed, file.height, file.width, shift, file.view)
     inside = _inside(sample.boxes, file, activation.shape)
     total, most = float(activation.sum()), float(activation.max())
     evidence = overlap = 0.0

@@ -38,13 +38,38 @@ def vary(fitted: np.ndarray, random: np.random.Generator) -> np.ndarray:
     toned = toned + random.normal(0.0, random.uniform(0.0, 0.03), toned.shape)
     varied = np.where(shown, toned, 0.0)
     if random.random() < 0.25:
+        _label(varied, random)
+    if random.random() < 0.25:
         # A collimator's edges, with white, grey or black beyond them.
         beyond = np.full(varied.shape, random.choice([0.0, random.uniform(0.3, 1.0), 1.0]))
         first, last = np.sort(random.uniform(0, size, (2, 2)) * 0.3 + [[0, 0], [0.7 * size] * 2], 0)
         inside = (slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1])))
         beyond[inside] = varied[inside]
         varied = beyond
-    return _bytes(varied)
+    levels = _bytes(varied)
+    if random.random() < 0.25:
+        _, packed = cv2.imencode(
+            ".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(15, 60))]
+        )
+        levels = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE)
+    return levels
+
+
+def _label(picture: np.ndarray, random: np.random.Generator) -> None:
+    """Write a few words and a side marker into a picture, float (size, size), as if burned in."""
+    size = picture.shape[0]
+    grey = float(random.uniform(0.7, 1.0))
+    for _ in range(int(random.integers(1, 5))):
+        letters = int(random.integers(1, 25))
+        words = "".join(random.choice(_LETTERS, letters)).upper()
+        where = (int(random.uniform(0.0, 0.8) * size), int(random.uniform(0.05, 1.0) * size))
+        scale = size * (random.uniform(0.001, 0.002) if letters > 1 else 0.004)
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        # On bytes: smooth edges are drawn on nothing else.
+        written = np.zeros(picture.shape, np.uint8)
+        cv2.putText(written, words, where, font, scale, 255, 1 + size // 300, cv2.LINE_AA)
+        share = written / 255.0
+        picture[:] = picture * (1.0 - share) + grey * share
 
 
 def invert(fitted: np.ndarray, place: Placement) -> np.ndarray:
@@ -61,10 +86,25 @@ def invert(fitted: np.ndarray, place: Placement) -> np.ndarray:
 
 def draw_stranger(size: int, random: np.random.Generator) -> np.ndarray:
     """Draw a picture that is no radiograph, uint8 (size, size), letterboxed as any picture is."""
-    height = round(size * random.uniform(0.6, 1.0))
+    height = round(size * np.exp(random.uniform(np.log(0.3), 0.0)))
     shape = (height, size) if random.random() < 0.5 else (size, height)
     draw = _KINDS[random.choice(len(_KINDS), p=_CHANCES)]
-    return fit(np.ascontiguousarray(draw(shape, random), np.float32), size)
+    drawn = np.ascontiguousarray(draw(shape, random), np.float32)
+    if random.random() < 0.2:
+        drawn = drawn * np.exp(random.uniform(np.log(0.05), 0.0))  # badly lit
+    if random.random() < 0.2:
+        drawn = _set_into(drawn, random)
+    return fit(drawn.astype(np.float32), size)
+
+
+def _set_into(drawn: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Set a picture into a frame whose brightness is not quite even, so that it is seen."""
+    height, width = drawn.shape
+    margins = (random.uniform(0, 0.6, (2, 2)) * [[height], [width]]).astype(int)
+    grey = random.choice([0.0, random.uniform(0.0, 1.0), 1.0])
+    framed = np.pad(drawn, margins, constant_values=grey)
+    outside = np.pad(np.zeros(drawn.shape, bool), margins, constant_values=True)
+    return np.where(outside, framed + random.normal(0.0, 0.02, framed.shape), framed).clip(0, 1)
 
 
 def _photograph(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
@@ -108,11 +148,12 @@ def _page(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
 
 
 def _shapes(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
-    """Scatter discs, boxes and lines over a gradient."""
+    """Scatter discs, boxes and lines, few or many, over black, white, grey or a gradient."""
     down, right = np.meshgrid(*(np.linspace(0, 1, side) for side in shape), indexing="ij")
-    slope = random.uniform(-0.5, 0.5, 2)
-    drawn = _bytes(random.uniform(0.1, 0.9) + slope[0] * down + slope[1] * right)
-    for _ in range(int(random.integers(1, 60))):
+    slope = random.uniform(-0.5, 0.5, 2) if random.random() < 0.6 else np.zeros(2)
+    level = random.choice([0.0, random.uniform(0.1, 0.9), 1.0])
+    drawn = _bytes(level + slope[0] * down + slope[1] * right)
+    for _ in range(int(np.exp(random.uniform(0.0, np.log(60))))):
         where = tuple(int(random.integers(0, side)) for side in shape[::-1])
         grey, reach = random.uniform(0, 255), int(random.integers(4, max(shape) // 3))
         if random.random() < 0.4:

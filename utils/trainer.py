@@ -187,9 +187,7 @@ class Trainer:
         """Return the mask of a row's marked lesions."""
         prepared = self.corpus.prepared
         file = prepared.files[row]
-        return lesion_mask(
-            prepared.samples[row].boxes, file.height, file.width, self.plan.image_size
-        )
+        return lesion_mask(prepared.samples[row].boxes, file.view, self.plan.image_size)
 
     def _time_left(self) -> float:
         """Return the seconds in which steps may still be made."""

@@ -206,8 +206,8 @@ def learn_familiarity(
         return run_network(explained, plan.spec, np.stack(pictures), everything)[EMBEDDING]
 
     def inverted(row: int) -> np.ndarray:
-        file = prepared.files[row]
-        return invert(prepared.images[row], placement(file.height, file.width, plan.image_size))
+        view = prepared.files[row].view
+        return invert(prepared.images[row], placement(view.height, view.width, plan.image_size))
 
     shown = [prepared.images[row] for row in rows]
     return fit_familiarity(

@@ -87,7 +87,7 @@ def group_duplicates(thumbnails: np.ndarray) -> DuplicateGroups:
     Mirrored means left and right exchanged. Turned copies are not looked for: see docs/datasets.md.
 
     Args:
-        thumbnails: uint8 (n, 64, 64), made by ``preprocess.fit(pixels, 64)``.
+        thumbnails: uint8 (n, 64, 64), made by ``preprocess.letterbox(pixels, 64)``.
 
     Returns:
         Groups joined over verified pairs alone.
@@ -117,7 +117,7 @@ def fingerprints(thumbnails: np.ndarray) -> np.ndarray:
     the mean brightness, counts as zero.
 
     Args:
-        thumbnails: uint8 (n, 64, 64), made by ``preprocess.fit(pixels, 64)``.
+        thumbnails: uint8 (n, 64, 64), made by ``preprocess.letterbox(pixels, 64)``.
 
     Returns:
         uint8 (n, 32): 256 bits each.

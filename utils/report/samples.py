@@ -12,6 +12,7 @@ from utils.breakdown import Scored
 from utils.datasets.sample import Sample
 from utils.evaluation import Evaluation
 from utils.formats import decode
+from utils.preprocess import view_of
 from utils.report.plots import canvas, png_of
 
 if TYPE_CHECKING:
@@ -111,7 +112,11 @@ def _draw_sample(left: Axes, right: Axes, scored: Scored, row: int, top: float) 
     radiograph = decode(sample.path.read_bytes(), allow_truncated=True)
     grey = overlay.grey_levels(radiograph.pixels, _SIDE)
     activation = overlay.undo_letterbox(
-        scored.maps[row], radiograph.height, radiograph.width, scored.map_shift
+        scored.maps[row],
+        radiograph.height,
+        radiograph.width,
+        scored.map_shift,
+        view_of(radiograph),
     )
     height, width = grey.shape
     mixed = overlay.blend(grey, overlay.levels(activation, height, width, top))
