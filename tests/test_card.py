@@ -41,7 +41,7 @@ PLAN = plan_of(
 def evaluation(tmp_path_factory) -> Evaluation:
     """An evaluation of drawn bones by a model that says how it was trained, with errors of both kinds."""
     folder = tmp_path_factory.mktemp("card")
-    dataset = read_dataset(fracatlas_tree(folder / "data", per_class=40))
+    dataset = read_dataset(fracatlas_tree(folder / "data", per_class=40, size=(280, 220)))
     engine = load_engine(tiny_bundle(folder, doubt=(0.45, 0.55)))
     prepared = prepare(dataset.samples, 64, folder / "cache")
     found = evaluate(engine, dataset, prepared, part="all", resamples=30)
@@ -289,7 +289,7 @@ def test_doubtful_and_withheld_answers_are_told_as_the_app_gives_them(evaluation
         ),
         "The decision",
     )
-    assert f"or warned of as `unsupported_region`: {n - 2} of the {n} images" in told
+    assert f"or `low_resolution` or `unsupported_region`: {n - 2} of the {n} images" in told
     assert f"warned of as `not_a_radiograph`: 1 of the {n} images" in told
 
 

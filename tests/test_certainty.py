@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from utils.certainty import certainty_of
-from utils.familiarity import STRANGE, UNLIKE, UNSUPPORTED
+from utils.certainty import LOW_RESOLUTION, certainty_of
+from utils.familiarity import INVERTED, STRANGE, UNLIKE, UNSUPPORTED
 
 
 @pytest.mark.parametrize(
@@ -18,11 +18,12 @@ def test_the_doubtful_zone_holds_its_lower_end_and_not_its_upper_one(probability
 
 @pytest.mark.parametrize("probability", [0.01, 0.3, 0.99])
 def test_some_warnings_decide_whatever_the_probability(probability):
-    assert certainty_of(probability, (0.2, 0.4), [UNSUPPORTED]) == "doubtful"
+    for code in (UNSUPPORTED, INVERTED, LOW_RESOLUTION):
+        assert certainty_of(probability, (0.2, 0.4), [code]) == "doubtful"
     assert certainty_of(probability, (0.2, 0.4), [STRANGE]) == "withheld"
     assert certainty_of(probability, (0.2, 0.4), [UNSUPPORTED, STRANGE]) == "withheld"
 
 
 def test_other_warnings_leave_an_answer_as_certain_as_its_probability():
-    assert certainty_of(0.9, (0.2, 0.4), [UNLIKE, "low_resolution"]) == "definite"
-    assert certainty_of(0.3, (0.2, 0.4), [UNLIKE, "low_resolution"]) == "doubtful"
+    assert certainty_of(0.9, (0.2, 0.4), [UNLIKE, "truncated"]) == "definite"
+    assert certainty_of(0.3, (0.2, 0.4), [UNLIKE, "truncated"]) == "doubtful"

@@ -352,7 +352,7 @@ def told_apart(embeddings: np.ndarray) -> Familiarity:
 
 
 def test_doubtful_and_withheld_answers_are_those_the_app_gives(tmp_path):
-    dataset, prepared = read(fracatlas_tree(tmp_path / "data"), tmp_path)
+    dataset, prepared = read(fracatlas_tree(tmp_path / "data", size=(280, 220)), tmp_path)
     outputs = load_engine(tiny_bundle(tmp_path)).run(np.asarray(prepared.images))
     low, middle, high = (float(p) for p in np.quantile(expit(outputs.logit), [0.4, 0.5, 0.6]))
     familiarity = told_apart(outputs.embedding)

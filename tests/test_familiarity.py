@@ -62,9 +62,10 @@ def test_what_is_learned_of_is_told_apart(fitted: Familiarity) -> None:
 
 
 def test_something_never_seen_of_another_kind_is_unsupported(fitted: Familiarity) -> None:
-    aside = cloud(50, 0, 8)
-    aside[:, 2] -= 3.0
-    assert all(UNSUPPORTED in fitted.doubts(row) for row in aside)
+    # Away from all, along both borders: neither towards strangers nor towards what is inverted.
+    along = np.linalg.qr(np.column_stack([fitted.borders, np.eye(CHANNELS)]))[0][:, 2]
+    aside = fitted.mean + 12 * along @ np.linalg.inv(fitted.whitening)
+    assert fitted.doubts(aside.astype(np.float32)) == (UNSUPPORTED,)
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ def test_a_small_picture_is_read_with_a_warning(reader: Reader) -> None:
     assert [notice.code for notice in reading.warnings] == ["low_resolution"]
     assert "90 pixels" in reading.warnings[0].message
     assert reading.prediction
+    assert reading.certainty == "doubtful"
 
 
 def test_the_region_is_the_likeliest_of_its_head(reader: Reader, png: bytes) -> None:
@@ -199,6 +200,13 @@ def test_an_answer_tells_its_worth_where_the_prevalence_is_known(
     assert 0 < worth["low"] < worth["value"] < worth["high"] < 1
 
 
+def test_an_answer_to_a_picture_of_too_few_pixels_has_no_worth(tmp_path: Path) -> None:
+    model = with_metrics(tmp_path, sensitivity=(0.9, 0.85, 0.95), specificity=(0.8, 0.75, 0.85))
+    reading = load_reader(model, prevalence=0.1).read(encode(draw_radiograph(120, 90)))
+    assert reading.prediction
+    assert reading.predictive_value is None
+
+
 def test_both_kinds_of_answer_have_a_worth_of_their_own(tmp_path: Path, png: bytes) -> None:
     told = {}
     for name, threshold in (("Fracture Detected", 0.1), ("Normal", 0.9)):
@@ -230,7 +238,7 @@ def test_without_a_prevalence_or_without_figures_an_answer_has_no_worth(
     [
         ((), "definite"),
         ((UNLIKE,), "definite"),
-        ((INVERTED,), "definite"),
+        ((INVERTED,), "doubtful"),
         ((UNSUPPORTED,), "doubtful"),
     ],
 )
@@ -256,7 +264,7 @@ def test_of_a_picture_that_is_no_radiograph_nothing_is_said_but_why(
         assert answer[name] is None
     assert [answer[name] for name in ("heatmap", "overlay", "peak")] == [None] * 3
     assert answer["certainty"] == "withheld"
-    assert [warning["code"] for warning in answer["warnings"]] == [UNSUPPORTED, STRANGE]
+    assert [warning["code"] for warning in answer["warnings"]] == [STRANGE]
     assert reading.radiograph
 
 

@@ -44,7 +44,7 @@ def evaluated(folder, **options):
 
 @pytest.mark.parametrize(
     ("said", "certainty"),
-    [((), "definite"), ((UNSUPPORTED,), "doubtful"), ((UNSUPPORTED, STRANGE), "withheld")],
+    [((), "definite"), ((UNSUPPORTED,), "doubtful"), ((STRANGE,), "withheld")],
 )
 def test_pictures_are_counted_by_what_the_app_says_of_them(tmp_path, folders, said, certainty):
     # The distance that both gradations share is over its limit as soon as the graver one is said.
@@ -55,9 +55,11 @@ def test_pictures_are_counted_by_what_the_app_says_of_them(tmp_path, folders, sa
     found = answer_strangers(evaluation, reader, find_strangers([folders / "walls"]))
     (record,) = found.report["strangers"]
     assert (record["folder"], record["pictures"], record["refused"]) == ("walls", 3, 1)
-    assert record["certainty"] == {
-        name: 3 * (name == certainty) for name in ("definite", "doubtful", "withheld")
-    }
+    # One of the three has too few pixels, which makes a definite answer a doubtful one.
+    expected = dict.fromkeys(("definite", "doubtful", "withheld"), 0) | {certainty: 3}
+    if certainty == "definite":
+        expected |= {"definite": 2, "doubtful": 1}
+    assert record["certainty"] == expected
     assert record["warnings"] == {
         **{code: 3 * (code in said) for code in CODES},
         "low_resolution": 1,
@@ -88,12 +90,14 @@ def test_the_evaluations_decision_says_which_answers_are_doubtful(tmp_path, fold
     local = replace(evaluation.bundle, sidecar=sidecar.model_copy(update={"decision": decision}))
     strangers = find_strangers([folders / "walls"])
     # Random weights answer near one half: clear of the one zone, inside the other.
-    for given, certainty in (
-        (evaluation, "definite"),
-        (replace(evaluation, bundle=local), "doubtful"),
-    ):
+    # One of the three has too few pixels, and is doubtful whatever the zone.
+    for given, doubtful in ((evaluation, 1), (replace(evaluation, bundle=local), 3)):
         (record,) = answer_strangers(given, reader, strangers).report["strangers"]
-        assert record["certainty"][certainty] == 3
+        assert record["certainty"] == {
+            "definite": 3 - doubtful,
+            "doubtful": doubtful,
+            "withheld": 0,
+        }
 
 
 def test_a_folder_without_images_is_the_users_to_mend(tmp_path, folders):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from utils.bundle import Bundle
-from utils.certainty import CERTAINTIES, DEFINITE, certainty_of
+from utils.certainty import CERTAINTIES, DEFINITE, LOW_RESOLUTION, certainty_of, has_low_resolution
 from utils.datasets.sample import Sample
 from utils.familiarity import CODES
 from utils.metrics import confusion, mean_with_interval, summarise
@@ -202,10 +202,19 @@ def certainties(scored: Scored, zone: tuple[float, float]) -> np.ndarray:
         Names in CERTAINTIES, str (n,).
     """
     doubts = scored.doubts or ((),) * len(scored.samples)
-    pairs = zip(scored.probability, doubts, strict=True)
+    answers = zip(scored.probability, doubts, scored.files, strict=True)
     return np.array(
-        [certainty_of(float(probability), zone, told) for probability, told in pairs], str
+        [
+            certainty_of(float(probability), zone, _warnings(told, file))
+            for probability, told, file in answers
+        ],
+        str,
     )
+
+
+def _warnings(doubts: tuple[str, ...], file: FileFacts) -> tuple[str, ...]:
+    """Return the codes of what a picture is warned of."""
+    return (*doubts, LOW_RESOLUTION) if has_low_resolution(file.height, file.width) else doubts
 
 
 def _doubts(scored: Scored, resamples: int, seed: int) -> dict[str, Any] | None:

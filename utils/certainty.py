@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from utils.familiarity import STRANGE, UNSUPPORTED
+from utils.familiarity import INVERTED, STRANGE, UNSUPPORTED
 
 DEFINITE, DOUBTFUL, WITHHELD = "definite", "doubtful", "withheld"
 CERTAINTIES = (DEFINITE, DOUBTFUL, WITHHELD)
+LOW_RESOLUTION = "low_resolution"
+# A fracture line is seldom wider than a millimetre; a hand at this many pixels has about one a millimetre.
+LEAST_SIDE = 200
 # Codes of warnings that make an answer doubtful, or keep it back, whatever its probability.
-DOUBTED_FOR = frozenset({UNSUPPORTED})
+DOUBTED_FOR = frozenset({UNSUPPORTED, INVERTED, LOW_RESOLUTION})
 WITHHELD_FOR = frozenset({STRANGE})
+
+
+def has_low_resolution(height: int, width: int) -> bool:
+    """Say whether a picture of so many pixels has too few of them for fine lines."""
+    return min(height, width) < LEAST_SIDE
 
 
 def certainty_of(probability: float, zone: tuple[float, float], warnings: Collection[str]) -> str:

@@ -15,7 +15,15 @@ import numpy as np
 
 from utils import overlay
 from utils.bundle import Bundle, read_familiarity
-from utils.certainty import WITHHELD, certainty_of
+from utils.certainty import (
+    DOUBTED_FOR,
+    LEAST_SIDE,
+    LOW_RESOLUTION,
+    WITHHELD,
+    WITHHELD_FOR,
+    certainty_of,
+    has_low_resolution,
+)
 from utils.engine import DEFAULT_ENGINE, Engine, load_engine
 from utils.familiarity import INVERTED, STRANGE, UNLIKE, UNSUPPORTED
 from utils.formats import decode
@@ -39,8 +47,9 @@ DOUBTS = {
     INVERTED: "The greys seem to be inverted: bone should be bright and air dark. Send the picture the other "
     "way round.",
 }
-# A fracture line is seldom wider than a millimetre; a hand at this many pixels has about one a millimetre.
-LOW_RESOLUTION = 200
+
+# Of pictures warned of as one of these it is not known how often an answer is right.
+NOT_MEASURED = DOUBTED_FOR | WITHHELD_FOR
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,8 @@ class Reading:
         scale_top: top of the map's colour scale, logits.
         logit: before calibration.
         predictive_value: how often an answer of this kind is right at the prevalence that the operator
-            set, see ``predictive_values.value_of_answers``; None without one.
+            set, see ``predictive_values.value_of_answers``; None without one, and for pictures unlike those
+            that it was measured on.
     """
 
     prediction: str | None
@@ -196,7 +206,9 @@ class Reader:
         logit = float(outputs.logit[row])
         probability = bundle.calibration.probability(logit)
         positive = probability >= bundle.threshold
-        certainty = certainty_of(probability, bundle.doubt, doubts)
+        notices = tuple(_notices(radiograph, doubts, bundle.regions))
+        warned = {notice.code for notice in notices}
+        certainty = certainty_of(probability, bundle.doubt, warned)
         withheld = certainty == WITHHELD
         with _timed(timing, "map"):
             shown = pictures and not withheld
@@ -216,13 +228,13 @@ class Reader:
             width=radiograph.width,
             height=radiograph.height,
             format=radiograph.format,
-            warnings=tuple(_notices(radiograph, doubts, bundle.regions)),
+            warnings=notices,
             architecture=bundle.architecture,
             sha256=bundle.sha256,
             scale_top=bundle.scale_top,
             logit=logit,
             timing_ms={name: round(value, 2) for name, value in timing.items()},
-            predictive_value=None if withheld else self._worth.get(positive),
+            predictive_value=None if warned & NOT_MEASURED else self._worth.get(positive),
             **drawn,
         )
 
@@ -300,12 +312,12 @@ def _notices(
     parts = f" ({', '.join(regions)})" if regions else ""
     for code in doubts:
         yield Notice(code, DOUBTS[code].format(parts=parts))
-    side = min(radiograph.height, radiograph.width)
-    if side < LOW_RESOLUTION:
+    if has_low_resolution(radiograph.height, radiograph.width):
+        side = min(radiograph.height, radiograph.width)
         yield Notice(
-            "low_resolution",
+            LOW_RESOLUTION,
             f"The shorter side has only {side} pixels; fine fracture lines may be lost. "
-            f"Use a picture of at least {LOW_RESOLUTION} pixels.",
+            f"Use a picture of at least {LEAST_SIDE} pixels.",
         )
     if radiograph.truncated:
         yield Notice("truncated", "The file ends early; a part of the radiograph is missing.")

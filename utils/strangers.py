@@ -51,7 +51,7 @@ def vary(fitted: np.ndarray, random: np.random.Generator) -> np.ndarray:
         _, packed = cv2.imencode(
             ".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(15, 60))]
         )
-        levels = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE)
+        levels = np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE))
     return levels
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from utils.certainty import LEAST_SIDE
 from utils.formats import FORMATS
-from utils.inference import DISCLAIMER, LOW_RESOLUTION
+from utils.inference import DISCLAIMER
 from utils.web import errors, logs, metrics, pages, security
 from utils.web.body import BodyGuard
 from utils.web.metrics import Metrics
@@ -93,7 +94,7 @@ def create_app(settings: WebSettings) -> Flask:
             "asset": lambda name: pages.asset(static, name),
             "disclaimer": DISCLAIMER,
             "formats": [format.title for format in FORMATS.values()],
-            "low_resolution": LOW_RESOLUTION,
+            "low_resolution": LEAST_SIDE,
             "max_upload_mb": settings.max_upload_mb,
             "max_megapixels": settings.max_megapixels,
             "label_meaning": service.label_meaning,

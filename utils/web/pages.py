@@ -19,7 +19,7 @@ LEGEND_STEPS = 17
 CERTAINTY = {
     "definite": "The probability is clear of the doubtful range.",
     "doubtful": "The probability is close to the threshold: read this result as undecided.",
-    "unsupported": "The picture is unlike those the model knows: read this result as undecided.",
+    "warned": "The picture itself is in doubt, as the notes say: read this result as undecided.",
     "withheld": "No result is given for this picture; the notes say why.",
 }
 
@@ -79,7 +79,7 @@ def result_page(
     low, high = doubt
     why = reading.certainty
     if why == "doubtful" and not low <= (reading.probability or 0.0) < high:
-        why = "unsupported"
+        why = "warned"
     if reading.certainty == "doubtful":
         tone = "doubtful"
     elif reading.prediction is not None:
