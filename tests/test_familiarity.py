@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis
@@ -66,6 +68,12 @@ def test_something_never_seen_of_another_kind_is_unsupported(fitted: Familiarity
     along = np.linalg.qr(np.column_stack([fitted.borders, np.eye(CHANNELS)]))[0][:, 2]
     aside = fitted.mean + 12 * along @ np.linalg.inv(fitted.whitening)
     assert fitted.doubts(aside.astype(np.float32)) == (UNSUPPORTED,)
+
+
+def test_beyond_the_border_itself_a_stranger_need_not_be_far_away(fitted: Familiarity) -> None:
+    near = replace(fitted, limits={**fitted.limits, UNLIKE: 1e9, UNSUPPORTED: 1e9})
+    assert all(near.doubts(row) == (STRANGE,) for row in cloud(50, 6, 6))
+    assert not any(STRANGE in near.doubts(row) for row in cloud(400, 0, 7))
 
 
 @pytest.mark.parametrize(

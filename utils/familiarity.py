@@ -73,8 +73,8 @@ class Familiarity:
         """Return the codes to say about one picture, the gravest where one explains another."""
         scores = self.scores(embedding[None])
         said = {code for code in CODES if float(scores[code][0]) > self.limits[code]}
-        if UNLIKE not in said:
-            # Both are asked: that it is far away, and on which side.
+        if UNLIKE not in said and float(scores[STRANGE][0]) <= 0.0:
+            # Short of the border itself both are asked: that it is far away, and towards which side.
             said.discard(STRANGE)
         # From the gravest on: what is no radiograph is of no body part, and what is inverted is far away
         # for that alone.
