@@ -288,6 +288,42 @@ def test_images_that_an_earlier_run_names_are_evaluated_alone(
     assert "not named by --only" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_what_a_table_beside_the_folders_states_reaches_the_report(
+    model, tmp_path, monkeypatch, capsys
+):
+    root = folder_tree(tmp_path / "data", per_class=8)
+    lines = ["file,patient,region,view,hardware,x,y,width,height"]
+    for number in (1, 2, 3, 4):
+        view, hardware = ("frontal", 0) if number < 4 else ("lateral", 1)
+        said = f"p{number},hand,{view},{hardware}"
+        # The left half of 96 x 72 pixels in two boxes.
+        lines += [f"test/fractured/{number}.png,{said},0,{top},36,48" for top in (0, 48)]
+        lines.append(f"test/not fractured/{number}.png,{said},,,,")
+    (root / "labels.csv").write_text("\n".join([*lines[:-1], ""]))
+    code, out, _ = run_here(
+        *(monkeypatch, capsys),
+        *("--model", model, "--data", root, "--output", tmp_path / "out", "--resamples", 20),
+        *("--cache", tmp_path / "cache", "--quiet", "--no_samples"),
+    )
+    assert code == 0
+    assert json.loads(out)["counts"] == {"n": 8, "positive": 4, "negative": 4, "groups": 5}
+    report = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    counts = {
+        way: {value: table["counts"]["n"] for value, table in report["by"][way].items()}
+        for way in ("region", "view", "hardware")
+    }
+    assert counts == {
+        "region": {"hand": 7, "not stated": 1},
+        "view": {"frontal": 6, "lateral": 1, "not stated": 1},
+        "hardware": {"with hardware": 1, "without hardware": 6, "not stated": 1},
+    }
+    assert report["localisation"]["marked"]["n"] == 4
+    assert report["localisation"]["chance"]["value"] == pytest.approx(0.5)
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "Where the map points" in text
+    assert "| images with marked lesions | 4 |" in text
+
+
 def test_a_local_decision_is_reported_and_saved_for_predict_to_use(
     model, tmp_path, monkeypatch, capsys
 ):

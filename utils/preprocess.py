@@ -150,18 +150,16 @@ def _between_bands(pixels: np.ndarray, axis: int) -> tuple[int, int]:
         pixels: float32 (height, width).
         axis: along which a line runs: 1 for rows, 0 for columns.
     """
-    lowest, highest = (
-        cv2.reduce(pixels, axis, kind).ravel() for kind in (cv2.REDUCE_MIN, cv2.REDUCE_MAX)
-    )
-    even = np.concatenate([[False], highest - lowest <= 2 * _EVEN, [False]])
+    spread = pixels.max(axis=axis) - pixels.min(axis=axis)
+    even = np.concatenate([[False], spread <= 2 * _EVEN, [False]])
     starts, stops = np.flatnonzero(np.diff(even.astype(np.int8))).reshape(-1, 2).T
-    wide = stops - starts >= _LEAST_BAND * len(lowest)
+    wide = stops - starts >= _LEAST_BAND * len(spread)
     # What the bands leave, each from the end of one to the beginning of the next.
     firsts = np.concatenate([[0], stops[wide]])
-    lasts = np.concatenate([starts[wide], [len(lowest)]])
+    lasts = np.concatenate([starts[wide], [len(spread)]])
     lengths = lasts - firsts
     if not lengths.any():  # of one brightness throughout
-        return 0, len(lowest)
+        return 0, len(spread)
     kept = np.flatnonzero(lengths >= _LEAST_BLOCK * lengths.max())
     return int(firsts[kept[0]]), int(lasts[kept[-1]])
 

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from utils.datasets.annotations import TABLE, annotate
 from utils.datasets.reader import (
     DatasetReader,
     check_regions,
@@ -68,34 +69,48 @@ class ClassFolder:
     part: str | None
     others: tuple[str, ...]
 
+    @property
+    def region(self) -> str | None:
+        """The body part that the folders above it name, if any."""
+        return region_name(self.others[0]) if self.others else None
+
 
 def locate(root: Path) -> Path | None:
-    """Return the folder whose sub-folders name classes, below folders of a single entry, or None."""
+    """Return the folder whose sub-folders name classes, below folders of a single entry, or None.
+
+    Raises:
+        DatasetError: there is a ``labels.csv`` above or below that folder, where none is read.
+    """
     found = _class_folders(root)
     if not found:
         return None
     # Folders around everything ("archive/Bone_Fracture_Binary_Classification/train/...") are no regions.
     common = Path(os.path.commonpath([folder.path.parent for folder in found]))
+    located = root
     for name in common.relative_to(root).parts:
         if _plain(name) in PARTS:
             break
-        root = root / name
-    return root
+        located = located / name
+    elsewhere = {above for folder in found for above in folder.path.parents} - {located}
+    for above in sorted(elsewhere):
+        if above.is_relative_to(root) and (above / TABLE).is_file():
+            raise DatasetError(
+                f"{above / TABLE} is not read there; its place is {located}, with files named from there"
+            )
+    return located
 
 
 def load(root: Path, regions: tuple[str, ...]) -> Dataset:
     """Read every image in the class folders; see ``DatasetReader.read``."""
     found = _class_folders(root)
     _check_layout(root, found)
-    known = tuple(sorted({region_name(name) for folder in found for name in folder.others}))
-    check_regions(regions, known, READER.name)
     dropped: Counter[str] = Counter()
     samples = []
     for folder in found:
-        region = region_name(folder.others[0]) if folder.others else None
-        if regions and region not in regions:
-            continue
-        for file in _images(folder.path, dropped):
+        images, left_out = _images(folder.path)
+        if not regions or folder.region in (None, *regions):
+            dropped += left_out
+        for file in images:
             name = file.relative_to(root).as_posix()
             samples.append(
                 Sample(
@@ -103,14 +118,19 @@ def load(root: Path, regions: tuple[str, ...]) -> Dataset:
                     id=name,
                     label=folder.label,
                     group=name,
-                    region=region,
+                    region=folder.region,
                     part=folder.part,
                 )
             )
+    # All of them, also those of other regions: the table may name any image, and itself name regions.
+    samples = annotate(_with_turned_copies(samples), root)
+    named = {folder.region for folder in found} | {sample.region for sample in samples}
+    check_regions(regions, sorted(region for region in named if region), READER.name)
+    kept = [sample for sample in samples if not regions or sample.region in regions]
     return Dataset(
         name=READER.name,
         root=root,
-        samples=tuple(sorted(_with_turned_copies(samples), key=lambda sample: sample.id)),
+        samples=tuple(sorted(kept, key=lambda sample: sample.id)),
         meaning=MEANING,
         dropped=dropped,
     )
@@ -167,9 +187,10 @@ def _check_layout(root: Path, found: list[ClassFolder]) -> None:
         )
 
 
-def _images(folder: Path, dropped: Counter[str]) -> list[Path]:
-    """Return the images in a class folder; other files that are not hidden are counted."""
+def _images(folder: Path) -> tuple[list[Path], Counter[str]]:
+    """Return the images in a class folder, and why how many other files that are not hidden are none."""
     images = []
+    dropped: Counter[str] = Counter()
     for entry in sorted(folder.iterdir()):
         if is_ignored(entry.name):
             continue
@@ -179,7 +200,7 @@ def _images(folder: Path, dropped: Counter[str]) -> list[Path]:
             images.append(entry)
         else:
             dropped[reason] += 1
-    return images
+    return images, dropped
 
 
 def _refuse_images_below(folder: Path) -> None:

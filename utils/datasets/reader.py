@@ -131,15 +131,19 @@ def read_rows(table: Path) -> list[list[str]]:
     return rows
 
 
-def read_table(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def read_table(
+    table: Path, columns: Sequence[str], optional: Sequence[str] | None = None
+) -> list[dict[str, str]]:
     """Read a CSV file with a header line into records.
 
     Args:
         table: the file.
         columns: those that must be there.
+        optional: those that may be there beside them; None for any.
 
     Raises:
-        DatasetError: the file cannot be read, a column is missing, or a line is short or long.
+        DatasetError: the file cannot be read, a column is missing, unknown or named twice, or a line is
+            short or long.
     """
     header, *rows = read_rows(table)
     missing = [column for column in columns if column not in header]
@@ -147,6 +151,12 @@ def read_table(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         raise DatasetError(
             f"{table} has no column {', '.join(missing)}; its columns are {', '.join(header)}"
         )
+    if optional is not None and (unknown := [c for c in header if c not in (*columns, *optional)]):
+        raise DatasetError(
+            f"{table} has an unknown column {unknown[0]!r}; known are {', '.join((*columns, *optional))}"
+        )
+    if len(set(header)) < len(header):
+        raise DatasetError(f"{table} names a column twice; its columns are {', '.join(header)}")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise DatasetError(
