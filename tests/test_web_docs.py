@@ -16,7 +16,7 @@ from config import ROOT
 from tests.conftest import missing
 from tests.serving import listen, radiograph, send, shared_app
 from utils import errors
-from utils.certainty import CERTAINTIES
+from utils.certainty import CERTAINTIES, LOW_RESOLUTION
 from utils.familiarity import CODES as CODES_OF_DOUBT
 from utils.formats import FORMATS
 from utils.inference import DOUBTS
@@ -120,7 +120,7 @@ def test_every_warning_that_can_be_given_is_documented_and_no_other():
     section = API.split("### Warnings")[1].split("## Errors")[0]
     documented = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
     code = (ROOT / "utils" / "inference.py").read_text(encoding="utf-8")
-    given = set(re.findall(r'Notice\(\s*"(\w+)"', code)) | set(DOUBTS)
+    given = set(re.findall(r'Notice\(\s*"(\w+)"', code)) | {LOW_RESOLUTION, *DOUBTS}
     assert documented == given
     assert set(CODES_OF_DOUBT) == set(DOUBTS)
     assert all(f"`{word}`" in API for word in CERTAINTIES)

@@ -33,6 +33,9 @@ NOT_TESTED = (
     "Kinds of fracture: hairline, stress, avulsion and occult fractures are not told apart in the labels.",
     "The labels themselves: how far readers agreed is not known here, and a fracture that no label marks "
     "counts as a false alarm.",
+    "All that it should refuse: beyond the folders that this card counts, skull, spine and abdomen, "
+    "cut-outs of a chest, photographs of screens and films. That a picture is not doubted says nothing of "
+    "what it shows.",
     "Change over time: new detectors and image processing shift the figures; nothing here watches for it.",
     "Attacks: pictures that were altered to deceive the network.",
 )
