@@ -31,7 +31,8 @@ from utils.fused_norm import fused
 from utils.location import lesion_mask
 from utils.model_builder import FINE, LOGIT, batch_norms, build_model
 from utils.pipeline import prepare
-from utils.preprocess import PreprocessSpec, View
+from utils.preprocess import PreprocessSpec
+from utils.view import View
 
 IMAGES = 256
 SECONDS = 8.0
@@ -50,6 +51,7 @@ def main() -> int:
     make.add_argument(
         "--batch_norm", choices=("hold", "train"), default="hold", help="its statistics"
     )
+    make.add_argument("--plain_norm", action="store_true", help="Keras's own batch normalisation")
     make.add_argument("--mixed_precision", action="store_true", help="compute in bfloat16")
     flags = make.parse_args()
     spec = PreprocessSpec(flags.image_size, ARCHITECTURES[flags.model].scaling)
@@ -70,13 +72,19 @@ def main() -> int:
         feeding = flags.batch_size * rate(feeder(batches, spec))
     if flags.mixed_precision:
         keras.config.set_dtype_policy("mixed_bfloat16")
-    step = trainer(flags.model, spec, flags.batch_size, holds=flags.batch_norm == "hold")
+    step = trainer(
+        flags.model,
+        spec,
+        flags.batch_size,
+        holds=flags.batch_norm == "hold",
+        plain=flags.plain_norm,
+    )
     training = flags.batch_size * rate(step)
     answer = {
         "model": flags.model,
         "image_size": flags.image_size,
         "backend": keras.config.backend(),
-        "batch_norm": flags.batch_norm,
+        "batch_norm": f"{flags.batch_norm}, {'plain' if flags.plain_norm else 'fused'}",
         "precision": "bfloat16" if flags.mixed_precision else "float32",
         "decoding_images_per_second": round(decoding, 1),
         "feeding_images_per_second": round(feeding, 1),
@@ -111,10 +119,11 @@ def feeder(batches: Batches, spec: PreprocessSpec) -> Callable[[], object]:
 
 
 def trainer(
-    architecture: str, spec: PreprocessSpec, batch_size: int, *, holds: bool
+    architecture: str, spec: PreprocessSpec, batch_size: int, *, holds: bool, plain: bool
 ) -> Callable[[], object]:
     """Return a function that takes one training step on a batch that is already scaled."""
-    network = fused(build_model(architecture, spec.image_size, detail=FINE))
+    network = build_model(architecture, spec.image_size, detail=FINE)
+    network = network if plain else fused(network)
     for layer in batch_norms(network):
         layer.trainable = not holds
     loss = {LOGIT: keras.losses.BinaryCrossentropy(from_logits=True)}

@@ -61,6 +61,7 @@ FLOORS = {
     "utils.ancestry": 2,
     "utils.teacher": 2,
     "utils.fused_norm": 2,
+    "utils.view": 1,
     "utils.training": 3,
     "utils.breakdown": 3,
     "utils.local_decision": 3,

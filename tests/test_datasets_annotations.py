@@ -119,6 +119,19 @@ def test_a_turned_copy_without_a_row_stays_with_the_patient_of_its_original(tmp_
     assert samples["fractured/12.png"].group == samples["normal/c.png"].group == "patient/p1"
 
 
+def test_a_study_whose_patient_one_row_tells_is_that_patients_throughout(tmp_path):
+    state(lay(tmp_path), "file,patient,study", "fractured/a.png,p1,s1", "normal/c.png,,s1")
+    samples = read(tmp_path)
+    assert samples["fractured/a.png"].group == samples["normal/c.png"].group == "patient/p1"
+
+
+def test_copies_of_one_picture_are_not_two_patients(tmp_path):
+    lay(tmp_path, "fractured/12.png", "fractured/12-rotated1.png")
+    state(tmp_path, "file,patient", "fractured/12.png,p1", "fractured/12-rotated1.png,p2")
+    with pytest.raises(DatasetError, match="another copy of this picture is another patient's"):
+        read(tmp_path)
+
+
 def test_regions_of_the_table_can_be_chosen(tmp_path):
     state(
         lay(tmp_path),

@@ -30,7 +30,7 @@ from utils.familiarity import CODES, Familiarity
 from utils.inference import Reader
 from utils.pipeline import FileFacts, prepare
 from utils.pointing import aim_of
-from utils.preprocess import View
+from utils.view import View
 
 SEED = 3
 

@@ -9,7 +9,8 @@ import pytest
 from utils.datasets.sample import Box
 from utils.location import NOWHERE_MARGIN, LocationLoss, hits, lesion_mask
 from utils.overlay import undo_letterbox
-from utils.preprocess import View, find_view, fit
+from utils.preprocess import fit
+from utils.view import View, find_view
 
 SIDE, SIZE = 8, 64
 SQUARE = View(0, 0, SIZE, SIZE)
@@ -73,6 +74,11 @@ def test_a_lesion_counts_most_in_its_middle() -> None:
 
 def test_a_lesion_beyond_the_edge_is_drawn_as_far_as_it_is_seen() -> None:
     assert np.count_nonzero(lesion_mask([Box(60, 60, 10, 10)], SQUARE, SIZE)) == 16
+
+
+@pytest.mark.parametrize(("x", "y"), [(5, 150), (150, 5), (420, 150), (150, 420), (-500, -500)])
+def test_a_lesion_outside_what_is_seen_is_not_drawn(x: int, y: int) -> None:
+    assert not lesion_mask([Box(x, y, 10, 10)], View(100, 100, 300, 300), SIZE).any()
 
 
 def test_a_picture_without_boxes_has_an_empty_mask() -> None:

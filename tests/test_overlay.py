@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from utils import overlay
-from utils.preprocess import View, placement
+from utils.preprocess import placement
+from utils.view import View
 
 
 @pytest.mark.parametrize(("height", "width"), [(454, 373), (373, 454), (300, 300), (2880, 900)])

@@ -11,7 +11,7 @@ from utils.datasets.sample import Box, Sample
 from utils.overlay import undo_letterbox
 from utils.pipeline import FileFacts
 from utils.pointing import MEASURES, aim_of, localisation
-from utils.preprocess import View
+from utils.view import View
 
 SQUARE = FileFacts("0" * 64, 64, 64, False, View(0, 0, 64, 64))
 

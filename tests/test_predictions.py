@@ -12,6 +12,7 @@ from utils.datasets.sample import Sample
 from utils.errors import InputError
 from utils.pipeline import FileFacts
 from utils.predictions import prediction_rows, read_names, write_predictions
+from utils.view import View
 
 # A name that a table has to quote.
 NAMES = ("a/1.png", 'a/"2", odd.png', "b/3.png")
@@ -24,7 +25,7 @@ SAMPLES = tuple(
 def scored() -> Scored:
     return Scored(
         samples=SAMPLES,
-        files=tuple(FileFacts("0" * 64, 80, 40, row == 1) for row in range(3)),
+        files=tuple(FileFacts("0" * 64, 80, 40, row == 1, View(0, 0, 80, 40)) for row in range(3)),
         parts=("test",) * 3,
         groups=("g0", "g1", "g2"),
         labels=np.array([0, 1, 0]),

@@ -14,16 +14,14 @@ from utils.formats.radiograph import Radiograph
 from utils.preprocess import (
     SCALINGS,
     PreprocessSpec,
-    View,
-    find_view,
     fit,
     letterbox,
     placement,
     preprocess,
     resize,
     scale,
-    view_of,
 )
+from utils.view import View, find_view, view_of
 
 
 def test_a_tall_picture_is_centred_between_black_margins() -> None:

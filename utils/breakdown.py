@@ -214,7 +214,7 @@ def certainties(scored: Scored, zone: tuple[float, float]) -> np.ndarray:
 
 def _warnings(doubts: tuple[str, ...], file: FileFacts) -> tuple[str, ...]:
     """Return the codes of what a picture is warned of."""
-    return (*doubts, LOW_RESOLUTION) if has_low_resolution(file.height, file.width) else doubts
+    return (*doubts, LOW_RESOLUTION) if has_low_resolution(file.view) else doubts
 
 
 def _doubts(scored: Scored, resamples: int, seed: int) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from utils.familiarity import INVERTED, STRANGE, UNSUPPORTED
+from utils.view import View
 
 DEFINITE, DOUBTFUL, WITHHELD = "definite", "doubtful", "withheld"
 CERTAINTIES = (DEFINITE, DOUBTFUL, WITHHELD)
@@ -16,9 +17,9 @@ DOUBTED_FOR = frozenset({UNSUPPORTED, INVERTED, LOW_RESOLUTION})
 WITHHELD_FOR = frozenset({STRANGE})
 
 
-def has_low_resolution(height: int, width: int) -> bool:
-    """Say whether a picture of so many pixels has too few of them for fine lines."""
-    return min(height, width) < LEAST_SIDE
+def has_low_resolution(view: View) -> bool:
+    """Say whether what is seen of a picture has too few pixels for fine lines."""
+    return min(view.height, view.width) < LEAST_SIDE
 
 
 def certainty_of(probability: float, zone: tuple[float, float], warnings: Collection[str]) -> str:

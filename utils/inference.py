@@ -30,7 +30,8 @@ from utils.formats import decode
 from utils.formats.radiograph import Limits, Radiograph
 from utils.gradcam import Outputs
 from utils.predictive_values import value_of_answers
-from utils.preprocess import fit, view_of
+from utils.preprocess import fit
+from utils.view import view_of
 
 log = logging.getLogger(__name__)
 
@@ -312,8 +313,9 @@ def _notices(
     parts = f" ({', '.join(regions)})" if regions else ""
     for code in doubts:
         yield Notice(code, DOUBTS[code].format(parts=parts))
-    if has_low_resolution(radiograph.height, radiograph.width):
-        side = min(radiograph.height, radiograph.width)
+    view = view_of(radiograph)
+    if has_low_resolution(view):
+        side = min(view.height, view.width)
         yield Notice(
             LOW_RESOLUTION,
             f"The shorter side has only {side} pixels; fine fracture lines may be lost. "

@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 
 from utils.datasets.sample import Box
-from utils.preprocess import View, placement
+from utils.preprocess import placement
+from utils.view import View
 
 LOCATION = "location"
 # Logits by which "nowhere" starts ahead of a whole map of zeros.
@@ -32,12 +33,14 @@ def lesion_mask(boxes: Sequence[Box], view: View, size: int) -> np.ndarray:
 
     Returns:
         uint8 (size, size): inside a box 255 in the middle, falling to a quarter of it at the edge; 0
-        elsewhere; a box covers one pixel at least.
+        elsewhere; a box that is seen covers one pixel at least.
     """
     place = placement(view.height, view.width, size)
     across, down = place.width / view.width, place.height / view.height
     mask = np.zeros((size, size), np.uint8)
     for box in boxes:
+        if not _meets(box, view):
+            continue
         top = place.top + (box.y - view.top) * down
         left = place.left + (box.x - view.left) * across
         rows, high = _extent(top, top + box.height * down, size)
@@ -45,6 +48,16 @@ def lesion_mask(boxes: Sequence[Box], view: View, size: int) -> np.ndarray:
         drawn = 255.0 * (1.0 - (1.0 - EDGE) * np.maximum.outer(high, wide))
         mask[rows, columns] = np.maximum(mask[rows, columns], drawn.astype(np.uint8))
     return mask
+
+
+def _meets(box: Box, view: View) -> bool:
+    """Whether any of a lesion is seen."""
+    return (
+        box.x < view.left + view.width
+        and box.y < view.top + view.height
+        and box.x + box.width > view.left
+        and box.y + box.height > view.top
+    )
 
 
 def _extent(first: float, last: float, size: int) -> tuple[slice, np.ndarray]:

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from utils.preprocess import View, placement, resize
+from utils.preprocess import placement, resize
+from utils.view import View
 
 LAYER_SIDE = 512
 BLEND_SIDE = 1024

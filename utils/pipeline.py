@@ -27,12 +27,13 @@ from utils.errors import DatasetError, InputError
 from utils.formats import decode
 from utils.formats.files import read_file
 from utils.formats.radiograph import Limits
-from utils.preprocess import VERSION, View, fit, letterbox, view_of
+from utils.preprocess import VERSION, fit, letterbox
+from utils.view import View, view_of
 
 log = logging.getLogger(__name__)
 
 # To be raised whenever decoding changes what a file's pixels are: caches made before are then made anew.
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 THUMBNAIL = 64
 DEFAULT_CACHE = Path("data/.cache")
 

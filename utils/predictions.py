@@ -61,7 +61,7 @@ def read_names(path: Path, samples: Sequence[Sample]) -> frozenset[str]:
         InputError: the file cannot be read, names no image, or names some that the dataset has not.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
             lines = csv.DictReader(stream)
             named = {line[NAME]: None for line in lines} if NAME in (lines.fieldnames or ()) else {}
     except (OSError, ValueError, csv.Error) as fault:

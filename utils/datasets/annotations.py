@@ -45,19 +45,22 @@ def annotate(samples: Sequence[Sample], root: Path) -> list[Sample]:
         raise DatasetError(
             f"{table}, row {missing[0]}: there is no such image in the class folders"
         )
-    _check_studies(rows_of, table)
+    patient_of_study = _patients(rows_of, table)
     annotated = [
-        _annotated(sample, rows_of[sample.id], f"{table}, row {sample.id}")
+        _annotated(sample, rows_of[sample.id], patient_of_study, f"{table}, row {sample.id}")
         if sample.id in rows_of
         else sample
         for sample in samples
     ]
     # Turned copies share a group already: those without a row stay with the patient of the others.
-    patient_of = {
-        before.group: after.group
-        for before, after in zip(samples, annotated, strict=True)
-        if after.group != before.group
-    }
+    patient_of: dict[str, str] = {}
+    for before, after in zip(samples, annotated, strict=True):
+        if after.group != before.group and (
+            patient_of.setdefault(before.group, after.group) != after.group
+        ):
+            raise DatasetError(
+                f"{table}, row {after.id}: another copy of this picture is another patient's in the table"
+            )
     return [replace(one, group=patient_of.get(one.group, one.group)) for one in annotated]
 
 
@@ -76,8 +79,8 @@ def _rows_of_files(table: Path) -> dict[str, list[Row]]:
     return dict(rows_of)
 
 
-def _check_studies(rows_of: Mapping[str, Iterable[Row]], table: Path) -> None:
-    """Raise DatasetError where one study is of two patients: splits would take these for one."""
+def _patients(rows_of: Mapping[str, Iterable[Row]], table: Path) -> dict[str, str]:
+    """Return the patient of each study of whom a row tells, and insist that it is one."""
     patient_of: dict[str, str] = {}
     for name, rows in rows_of.items():
         for row in rows:
@@ -87,9 +90,12 @@ def _check_studies(rows_of: Mapping[str, Iterable[Row]], table: Path) -> None:
                     f"{table}, row {name}: its study is another patient's in a row above; give every "
                     "study a name of its own"
                 )
+    return patient_of
 
 
-def _annotated(sample: Sample, rows: Sequence[Row], where: str) -> Sample:
+def _annotated(
+    sample: Sample, rows: Sequence[Row], patient_of_study: Mapping[str, str], where: str
+) -> Sample:
     """Return a sample with what its rows say; ``where`` begins the message of a fault."""
     patient, study, region, view, hardware = (
         _stated(rows, column, where)
@@ -102,6 +108,7 @@ def _annotated(sample: Sample, rows: Sequence[Row], where: str) -> Sample:
     boxes = tuple(_box(row, where) for row in rows if any(row[edge] for edge in BOX))
     if boxes and not sample.label:
         raise DatasetError(f"{where}: a lesion is marked on an image in a folder of normal ones")
+    patient = patient or patient_of_study.get(study or "")
     # Prefixed, so that patient 7 is neither study 7 nor a file.
     group = f"patient/{patient}" if patient else f"study/{study}" if study else sample.group
     return replace(

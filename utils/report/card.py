@@ -109,7 +109,7 @@ def _summary(evaluation: Evaluation) -> Iterator[str]:
         f"{report['model']['architecture']} at {report['model']['image_size']} pixels, trained on "
         f"{plain(str(report['model']['trained_on']))}, weights `{report['model']['sha256']}`. On "
         f"{counts['n']} radiographs of {plain(dataset['name'])} ({of}; {counts['positive']} positive, "
-        f"{counts['groups']} groups) that took no part in training, choosing or calibrating, with 95 % "
+        f"{counts['groups']} groups) that took no part in training or calibrating, with 95 % "
         "intervals:"
     )
     rows = [(words, interval_text(images["figures"][name])) for name, words in _SHORT.items()]

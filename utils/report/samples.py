@@ -12,8 +12,8 @@ from utils.breakdown import Scored
 from utils.datasets.sample import Sample
 from utils.evaluation import Evaluation
 from utils.formats import decode
-from utils.preprocess import view_of
 from utils.report.plots import canvas, png_of
+from utils.view import view_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
