@@ -14,11 +14,11 @@ from utils.datasets.duplicates import (
     group_duplicates,
     seen_before,
 )
-from utils.preprocess import fit, resize
+from utils.preprocess import letterbox, resize
 
 
 def thumbnail(picture: np.ndarray) -> np.ndarray:
-    return fit(np.ascontiguousarray(picture), 64)
+    return letterbox(np.ascontiguousarray(picture), 64)
 
 
 def picture(seed: int, height: int = 230, width: int = 171) -> np.ndarray:
