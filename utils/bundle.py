@@ -133,7 +133,7 @@ def read_bundle(path: Path) -> Bundle:
     if not path.is_file():
         raise ModelMissing(f"there is no model at {path}; train one with train.py, or name another")
     sidecar = read_sidecar(path)
-    found = _sha256(path)
+    found = sha256_of(path)
     if found != sidecar.weights_sha256:
         raise BundleError(
             f"{path.name} is not the file its sidecar describes: its checksum is {found[:12]}..., the "
@@ -227,7 +227,7 @@ def save_bundle(
     if familiarity is not None:
         add_familiarity(weights_part, familiarity)
     sidecar = Sidecar(
-        weights_sha256=_sha256(weights_part),
+        weights_sha256=sha256_of(weights_part),
         model=ModelSection(
             architecture=network.name,
             detail=detail_of(network),
@@ -276,7 +276,7 @@ def save_variant(
     path.parent.mkdir(parents=True, exist_ok=True)
     listed = seen_text(seen)
     shutil.copyfile(bundle.path, _part(path))
-    if _sha256(_part(path)) != bundle.sha256:
+    if sha256_of(_part(path)) != bundle.sha256:
         _part(path).unlink()
         raise BundleError(f"{bundle.path.name} was altered since it was read; nothing is saved")
     told = {**training, "seen": _seen_section(path, seen, listed)}
@@ -330,7 +330,8 @@ def _save_weights(network: keras.Model, path: Path) -> None:
     os.replace(written, path)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

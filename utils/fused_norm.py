@@ -47,14 +47,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
         learns = bool(training) and self.trainable
         if not learns and self.compute_dtype == "float32":
             return super().call(inputs, training=training, mask=mask)
-        given = [] if learns else [self.moving_mean.value, self.moving_variance.value]
-        mean_in, variance_in = given or [tf.zeros([0])] * 2
+        # While it learns, the kernel takes none and gives those of the batch.
+        none = tf.zeros([0])
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=self.gamma.value,
             offset=self.beta.value,
-            mean=mean_in,
-            variance=variance_in,
+            mean=none if learns else self.moving_mean.value,
+            variance=none if learns else self.moving_variance.value,
             epsilon=self.epsilon,
             is_training=learns,
         )

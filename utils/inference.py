@@ -31,7 +31,7 @@ from utils.formats.radiograph import Limits, Radiograph
 from utils.gradcam import Outputs
 from utils.predictive_values import value_of_answers
 from utils.preprocess import fit
-from utils.view import view_of
+from utils.view import View, view_of
 
 log = logging.getLogger(__name__)
 
@@ -207,13 +207,14 @@ class Reader:
         logit = float(outputs.logit[row])
         probability = bundle.calibration.probability(logit)
         positive = probability >= bundle.threshold
-        notices = tuple(_notices(radiograph, doubts, bundle.regions))
+        view = view_of(radiograph)
+        notices = tuple(_notices(radiograph, view, doubts, bundle.regions))
         warned = {notice.code for notice in notices}
         certainty = certainty_of(probability, bundle.doubt, warned)
         withheld = certainty == WITHHELD
         with _timed(timing, "map"):
             shown = pictures and not withheld
-            drawn = _draw(radiograph, outputs.map[row], bundle, overlay, shown, page)
+            drawn = _draw(radiograph, view, outputs.map[row], bundle, overlay, shown, page)
         if withheld:
             drawn["peak"] = None
         label = bundle.labels.positive if positive else bundle.labels.negative
@@ -265,6 +266,7 @@ def load_reader(
 
 def _draw(
     radiograph: Radiograph,
+    view: View,
     signed: np.ndarray,
     bundle: Bundle,
     with_overlay: bool,
@@ -273,9 +275,7 @@ def _draw(
 ) -> dict[str, Any]:
     """Return the reading's pictures and peak."""
     height, width = radiograph.height, radiograph.width
-    activation = overlay.undo_letterbox(
-        signed, height, width, bundle.map_shift, view_of(radiograph)
-    )
+    activation = overlay.undo_letterbox(signed, height, width, bundle.map_shift, view)
     drawn: dict[str, Any] = {
         "peak": overlay.peak(activation, height, width),
         "heatmap": None,
@@ -307,13 +307,12 @@ def _region(bundle: Bundle, outputs: Outputs, row: int) -> dict[str, Any] | None
 
 
 def _notices(
-    radiograph: Radiograph, doubts: Sequence[str], regions: Sequence[str]
+    radiograph: Radiograph, view: View, doubts: Sequence[str], regions: Sequence[str]
 ) -> Iterator[Notice]:
     """Yield what a reader should know about the picture before trusting the answer."""
     parts = f" ({', '.join(regions)})" if regions else ""
     for code in doubts:
         yield Notice(code, DOUBTS[code].format(parts=parts))
-    view = view_of(radiograph)
     if has_low_resolution(view):
         side = min(view.height, view.width)
         yield Notice(

@@ -16,7 +16,7 @@ import numpy as np
 from utils.errors import BundleError
 from utils.formats.radiograph import DETAIL
 from utils.registry import Registry
-from utils.view import find_view
+from utils.view import Rectangle, find_view
 
 VERSION = 2
 LETTERBOX = "letterbox"
@@ -86,23 +86,8 @@ class PreprocessSpec:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(Rectangle):
     """Where a (height, width) picture lies inside the letterboxed square, in pixels of the square."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    size: int
-
-    @property
-    def inside(self) -> tuple[slice, slice]:
-        """The rows and columns of the square that the picture covers."""
-        return (
-            slice(self.top, self.top + self.height),
-            slice(self.left, self.left + self.width),
-        )
 
 
 def placement(height: int, width: int, size: int) -> Placement:
@@ -115,7 +100,6 @@ def placement(height: int, width: int, size: int) -> Placement:
         left=(size - inner_width) // 2,
         height=inner_height,
         width=inner_width,
-        size=size,
     )
 
 

@@ -7,7 +7,6 @@ state after the last epoch), ``best.weights.h5`` (the network of the best epoch 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 import keras
 
+from utils.bundle import sha256_of
 from utils.curves import Epoch, draw_curves, write_csv, write_tensorboard
 from utils.errors import SetupError
 from utils.model_builder import IMAGENET, RANDOM
@@ -116,8 +116,7 @@ def weights_sha256(weights: str) -> str | None:
     """Return the SHA-256 of the file that a plan's weights name, None where they name no file there is."""
     if weights in (IMAGENET, RANDOM) or not Path(weights).is_file():
         return None
-    with Path(weights).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(Path(weights))
 
 
 def _origin_of(state: Mapping[str, Any]) -> Origin:

@@ -18,8 +18,8 @@ _LEAST_BLOCK = 0.05
 
 
 @dataclass(frozen=True)
-class View:
-    """The part of a picture that the network sees, in pixels of the picture."""
+class Rectangle:
+    """Some rows and columns of a picture, in its pixels."""
 
     top: int
     left: int
@@ -28,11 +28,15 @@ class View:
 
     @property
     def inside(self) -> tuple[slice, slice]:
-        """The rows and columns of the picture that are seen."""
+        """The rows and the columns."""
         return (
             slice(self.top, self.top + self.height),
             slice(self.left, self.left + self.width),
         )
+
+
+class View(Rectangle):
+    """The part of a picture that the network sees, in pixels of the picture."""
 
 
 def view_of(radiograph: Radiograph) -> View:
