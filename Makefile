@@ -11,7 +11,10 @@ PYTHONS := python3.13 python3.12 python3.11 python3
 RANGE := 3.11, 3.12 or 3.13
 
 VENV_PYTHON := .venv/bin/python
-PIP_INSTALL := $(VENV_PYTHON) -m pip --disable-pip-version-check install --quiet --require-hashes
+PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check
+# The locks are complete: with --no-deps pip resolves nothing anew, so that a release that came out after
+# the lock changes nothing. `pip check` then confirms that what was installed fits together.
+PIP_INSTALL := $(PIP) install --quiet --require-hashes --no-deps
 # The tool that writes the locks; users of the project never need it.
 UV := .venv/bin/uv
 UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -35,9 +38,10 @@ run: .venv/.runtime ## install what is locked and serve the app on 127.0.0.1:500
 test: .venv/.dev ## run the tests with coverage (ARGS= runs some of them, without)
 	$(VENV_PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov)
 
-lint: .venv/.dev ## check layout and rules with ruff
+lint: .venv/.dev ## check layout, rules and the floors of the house
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m ruff check .
+	.venv/bin/lint-imports --no-logo
 
 format: .venv/.dev ## lay the code out and mend what ruff can mend
 	$(VENV_PYTHON) -m ruff format .
@@ -81,11 +85,13 @@ clean: ## remove .venv, caches and coverage data; data, models, runs and reports
 .venv/.runtime: requirements.lock | $(VENV_PYTHON)
 	@echo "Installing requirements.lock into .venv (TensorFlow is large; the first time takes minutes)"
 	@$(PIP_INSTALL) --requirement requirements.lock
+	@$(PIP) check
 	@touch $@
 
 .venv/.dev: requirements-dev.lock | $(VENV_PYTHON)
 	@echo "Installing requirements-dev.lock into .venv (TensorFlow is large; the first time takes minutes)"
 	@$(PIP_INSTALL) --requirement requirements-dev.lock
+	@$(PIP) check
 	@touch $@
 
 $(VENV_PYTHON):
@@ -106,4 +112,4 @@ $(VENV_PYTHON):
 	"$$found" -m venv --clear .venv || { rm -rf .venv; exit 1; }
 
 $(UV): | $(VENV_PYTHON)
-	$(VENV_PYTHON) -m pip --disable-pip-version-check install --quiet uv
+	$(PIP) install --quiet uv

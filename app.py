@@ -10,10 +10,10 @@ import sys
 from flask import Flask
 
 from config import Settings, read_settings, unknown_variables
-from utils.command_line import INTERRUPTED, SETUP_FAULT, Parser, run
+from utils.cli import INTERRUPTED, SETUP_FAULT, Parser, run
 from utils.errors import SetupError
-from utils.web import create_app
-from utils.web.logs import configure
+from utils.web.app import create_app
+from utils.web.middleware.logs import configure
 
 
 def build(settings: Settings) -> Flask:
@@ -70,7 +70,7 @@ def main() -> int:
 
     from werkzeug.serving import make_server
 
-    from utils.web.refusal import JsonErrorHandler
+    from utils.web.middleware.refusals import JsonErrorHandler
 
     with listen(args.host, args.port) as listening:
         number = listening.getsockname()[1]

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from utils.engine import DEFAULT_ENGINE, DEFAULT_PRECISION, ENGINES, PRECISIONS
 from utils.errors import SetupError
-from utils.formats.radiograph import MEGAPIXEL, Limits
+from utils.imaging.radiograph import MEGAPIXEL, Limits
+from utils.inference.engine import DEFAULT_ENGINE, DEFAULT_PRECISION, ENGINES, PRECISIONS
 
 PREFIX = "FRACTURE_"
 ROOT = Path(__file__).resolve().parent

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from utils.command_line import DONE, Parser, run, whole_number
-from utils.datasets import READERS
+from utils.cli import DONE, Parser, run, whole_number
+from utils.datasets.image_cache import DEFAULT_CACHE
+from utils.datasets.readers import READERS
 from utils.errors import InputError
-from utils.pipeline import DEFAULT_CACHE
-from utils.predictive_values import PREVALENCES
+from utils.evaluation.predictive_values import PREVALENCES
 
 
 def main() -> int:
@@ -23,15 +23,20 @@ def main() -> int:
         raise InputError("--save writes what --recalibrate or --local_threshold fits; give one")
 
     from config import read_settings
-    from utils.bundle import read_bundle
-    from utils.datasets import read_dataset
-    from utils.engine import load_engine
-    from utils.evaluation import evaluate
-    from utils.inference import Reader
-    from utils.local_decision import check_target, decide_locally, save_decision, say_worse
-    from utils.out_of_distribution import answer_strangers, find_strangers
-    from utils.pipeline import prepare
-    from utils.predictions import read_names
+    from utils.datasets.image_cache import prepare_images
+    from utils.datasets.readers import read_dataset
+    from utils.evaluation.evaluate import evaluate
+    from utils.evaluation.ood import evaluate_ood, find_ood_folders
+    from utils.evaluation.predictions_csv import read_names
+    from utils.evaluation.recalibration import (
+        check_target,
+        degradation_message,
+        fit_recalibration,
+        save_recalibration,
+    )
+    from utils.inference.engine import load_engine
+    from utils.inference.predictor import Predictor
+    from utils.model.bundle import read_bundle
     from utils.report import make_folder, write_card, write_report
 
     # What can be at fault is looked at before anything slow begins.
@@ -39,13 +44,13 @@ def main() -> int:
     size = read_bundle(flags.model).preprocess.image_size
     dataset = read_dataset(flags.data, flags.dataset, flags.region)
     only = read_names(flags.only, dataset.samples) if flags.only else None
-    strangers = find_strangers(flags.strangers)
+    strangers = find_ood_folders(flags.strangers)
     if flags.save:
         check_target(flags.save, flags.model)
     for file in filter(None, (flags.save, flags.card)):
         make_folder(file.parent)
     make_folder(flags.output)
-    prepared = prepare(dataset.samples, size, flags.cache, progress=not flags.quiet)
+    prepared = prepare_images(dataset.samples, size, flags.cache, progress=not flags.quiet)
     engine = load_engine(flags.model, settings.engine, cache=settings.engine_cache)
     evaluation = evaluate(
         engine,
@@ -61,7 +66,7 @@ def main() -> int:
     )
     outcome: dict[str, Any] = {}
     if local:
-        decision = decide_locally(
+        decision = fit_recalibration(
             evaluation,
             recalibrate=flags.recalibrate,
             sensitivity=flags.local_threshold,
@@ -69,14 +74,14 @@ def main() -> int:
         )
         evaluation = decision.evaluation
         outcome["local_decision"] = evaluation.report["local_decision"]
-        if worse := say_worse(evaluation.report):
+        if worse := degradation_message(evaluation.report):
             print(f"evaluate.py: {worse}", file=sys.stderr)
         if flags.save:
-            save_decision(decision, prepared, flags.save)
+            save_recalibration(decision, prepared, flags.save)
             outcome["saved"] = str(flags.save)
     if strangers:
-        reader = Reader(engine, limits=settings.limits)
-        evaluation = answer_strangers(
+        reader = Predictor(engine, limits=settings.limits)
+        evaluation = evaluate_ood(
             evaluation,
             reader,
             strangers,

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import read_settings
-from utils.cores import usable_cores
 from utils.errors import SetupError
-from utils.web import metrics_folder
-from utils.web.logs import gunicorn_logging
-from utils.web.share import share_of
+from utils.inference.cores import usable_cores
+from utils.web import prometheus_folder as metrics_folder
+from utils.web.cpu_share import share_of
+from utils.web.middleware.logs import gunicorn_logging
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -35,14 +35,14 @@ except SetupError as fault:
 
 bind = "127.0.0.1:5000"
 
-# Two, so that one answers while the other starts again. They share the cores (utils/web/share.py), so more
-# of them cost memory and gain little.
+# Two, so that one answers while the other starts again. They share the cores
+# (utils/web/cpu_share.py), so more of them cost memory and gain little.
 workers = int(os.environ.get("WEB_CONCURRENCY", 2))
 
 # A thread for each request that may be in a worker, waiting or being read, and some for probes, pages and
 # refusals: all would wait in gunicorn's own queue otherwise, which has no end and no deadline and is not
 # seen from outside. A thread that waits costs some 100 kB and no time.
-worker_class = "utils.web.worker.JsonErrorWorker"
+worker_class = "utils.web.middleware.gunicorn_worker.JsonErrorWorker"
 SPARE_THREADS = 16
 _read_at_once = share_of(
     usable_cores(), 1, threads=_settings.threads, concurrency=_settings.concurrency

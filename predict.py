@@ -13,11 +13,11 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from utils.command_line import DONE, INPUT_FAULT, Parser, run, whole_number
-from utils.cores import usable_cores
+from utils.cli import DONE, INPUT_FAULT, Parser, run, whole_number
+from utils.inference.cores import usable_cores
 
 if TYPE_CHECKING:
-    from utils.scoring import Answer
+    from utils.inference.runners.local import Answer
 
 PICTURES = ("heatmap", "overlay")
 COLUMNS = (
@@ -36,10 +36,10 @@ def main() -> int:
     from tqdm import tqdm
 
     from config import read_settings
-    from utils.bundle import read_bundle
     from utils.errors import InputError
-    from utils.inference import load_reader
-    from utils.scoring import find_files, read_files
+    from utils.inference.predictor import load_predictor
+    from utils.inference.runners.local import find_files, predict_files
+    from utils.model.bundle import read_bundle
 
     settings = read_settings()
     # Names that cannot be right are said before the model takes its seconds to load.
@@ -50,7 +50,7 @@ def main() -> int:
             flags.overlays.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{flags.overlays} cannot be made: {error.strerror}") from error
-    reader = load_reader(
+    reader = load_predictor(
         flags.model,
         limits=settings.limits,
         prevalence=settings.prevalence,
@@ -67,7 +67,7 @@ def main() -> int:
     # No bar where stderr is no terminal: it would only fill a log.
     with tqdm(total=len(files), desc="scoring", unit="image", disable=None) as bar:
         drawn = flags.overlays is not None
-        for answer in read_files(reader, files, batch_size=flags.batch_size, overlay=drawn):
+        for answer in predict_files(reader, files, batch_size=flags.batch_size, overlay=drawn):
             faults += answer.error is not None
             fields = as_fields(answer, flags.overlays)
             with tqdm.external_write_mode(sys.stdout):
@@ -96,7 +96,7 @@ def parser() -> Parser:
 def as_fields(answer: Answer, overlays: Path | None) -> dict[str, Any]:
     """Return an answer's JSON object; where ``overlays`` is a folder, write its overlay there."""
     from utils.errors import SetupError
-    from utils.scoring import overlay_name
+    from utils.inference.runners.local import overlay_name
 
     fields: dict[str, Any] = {"path": str(answer.path)}
     if answer.error is not None:

@@ -11,16 +11,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils.ancestry import ancestors
-from utils.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
-from utils.command_line import DONE, INTERRUPTED, Parser, run, whole_number
-from utils.corpus import read_corpus
-from utils.datasets import AUTO, READERS
+from utils.cli import DONE, INTERRUPTED, Parser, run, whole_number
+from utils.datasets.readers import AUTO, READERS
+from utils.datasets.training_set import read_training_set
 from utils.errors import InputError, SetupError, UnknownName
+from utils.model.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
 from utils.model_builder import COARSE, FINE, IMAGENET, RANDOM
-from utils.plan import Plan
 from utils.preprocess import LARGEST, SMALLEST
-from utils.schedule import SCHEDULES
+from utils.training.config import TrainingConfig
+from utils.training.leakage import parent_bundles
+from utils.training.schedule import SCHEDULES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = parser().parse_args(arguments)
     deadline = time.monotonic() + 60 * (flags.max_minutes or math.inf)
     plan = plan_of(flags)
-    corpus = read_corpus(
+    corpus = read_training_set(
         flags.data,
         dataset=flags.dataset,
         regions=flags.region,
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if flags.backend:
         os.environ["KERAS_BACKEND"] = flags.backend
     # Only now: Keras takes seconds to import, and a wrong flag should be answered at once.
-    from utils.trainer import INTERRUPTED as STOPPED
-    from utils.training import train
+    from utils.training.finalize import train
+    from utils.training.trainer import INTERRUPTED as STOPPED
 
     outcome = train(
         plan,
@@ -132,7 +132,7 @@ def parser() -> Parser:
     return make
 
 
-def plan_of(flags: argparse.Namespace) -> Plan:
+def plan_of(flags: argparse.Namespace) -> TrainingConfig:
     """Make the plan that the flags describe.
 
     Raises:
@@ -143,7 +143,7 @@ def plan_of(flags: argparse.Namespace) -> Plan:
     if flags.dataset != AUTO:
         READERS[flags.dataset]
     has_published = bool(ARCHITECTURES[flags.model].backbone)
-    plan = Plan(
+    plan = TrainingConfig(
         architecture=flags.model,
         image_size=flags.image_size,
         weights=flags.weights or (IMAGENET if has_published else RANDOM),
@@ -176,7 +176,7 @@ def plan_of(flags: argparse.Namespace) -> Plan:
     return plan
 
 
-def _check(plan: Plan, output: Path, *, resume: bool) -> None:
+def _check(plan: TrainingConfig, output: Path, *, resume: bool) -> None:
     """Find out now what would fail, or do harm, after minutes of preparing and training.
 
     Raises:
@@ -200,7 +200,7 @@ def _check(plan: Plan, output: Path, *, resume: bool) -> None:
             "--averaging would join the mean of the weights with the last statistics of batch normalisation; "
             "hold those (--batch_norm hold), or train without it"
         )
-    for bundle in ancestors(plan):
+    for bundle in parent_bundles(plan):
         if output.exists() and bundle.path.samefile(output):
             raise InputError(f"--output {output} is what the training builds on; name another file")
 

@@ -22,8 +22,8 @@ import numpy as np
 import psutil
 
 from config import read_settings
-from utils.command_line import DONE, Parser, run
-from utils.engine import load_engine
+from utils.cli import DONE, Parser, run
+from utils.inference.engine import load_engine
 
 
 def main() -> int:

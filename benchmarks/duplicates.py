@@ -21,16 +21,17 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.datasets import read_dataset
 from utils.datasets.duplicates import (
     VERIFIED,
     agreement,
     fingerprints,
     group_duplicates,
-    seen_before,
+    near_duplicates_of,
 )
+from utils.datasets.readers import read_dataset
 from utils.formats import decode
-from utils.preprocess import letterbox, resize
+from utils.imaging.geometry import resize
+from utils.preprocess import letterbox
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -148,11 +149,11 @@ def main() -> None:
         asked = np.stack(made)
         both = group_duplicates(np.concatenate([pictures[originals], asked])).group
         grouped = both[: len(originals)] == both[len(originals) :]
-        print(f"{name:30s} {seen_before(asked, known).mean():10.3f} {grouped.mean():10.3f}")
+        print(f"{name:30s} {near_duplicates_of(asked, known).mean():10.3f} {grouped.mean():10.3f}")
 
     single = rng.permutation(np.setdiff1d(np.arange(len(pictures)), groups.pairs))
     left, right = np.array_split(single, 2)
-    false = seen_before(pictures[left], fingerprints(pictures[right])).sum()
+    false = near_duplicates_of(pictures[left], fingerprints(pictures[right])).sum()
     print(f"\nfalse: {false} of {len(left)} images taken for one of {len(right)} others")
 
     many = np.stack([_moved(pictures[i % len(pictures)], rng) for i in range(40_000)])

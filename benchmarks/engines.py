@@ -27,10 +27,10 @@ import psutil
 from benchmarks import machine
 from benchmarks.subjects import DEFAULT_SIZE, SHIPPED, untrained
 from config import read_settings
-from tests.processes import ROOT
-from utils.bundle import Bundle, read_bundle
-from utils.command_line import DONE, Parser, run
-from utils.cores import usable_cores
+from tests.support.processes import ROOT
+from utils.cli import DONE, Parser, run
+from utils.inference.cores import usable_cores
+from utils.model.bundle import Bundle, read_bundle
 from utils.model_builder import COARSE
 
 ENGINES = {
@@ -79,14 +79,14 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
 
 def agreement(model: Path, data: Path, images: Path) -> None:
     """Hold every engine's answers to the test part against the reference's; count verdicts in all."""
-    from utils.datasets import read_dataset
-    from utils.engine import load_engine
-    from utils.evaluation import evaluate
-    from utils.pipeline import prepare
+    from utils.datasets.image_cache import prepare_images
+    from utils.datasets.readers import read_dataset
+    from utils.evaluation.evaluate import evaluate
+    from utils.inference.engine import load_engine
 
     bundle = read_bundle(model)
     dataset = read_dataset(data, "auto", ())
-    prepared = prepare(dataset.samples, bundle.preprocess.image_size, images)
+    prepared = prepare_images(dataset.samples, bundle.preprocess.image_size, images)
     cache = read_settings().engine_cache
     reference: Answers | None = None
     rows: list[tuple[object, ...]] = []
@@ -233,9 +233,9 @@ def _bare(
 
 def variants(bundle: Bundle) -> None:
     """Measure what was decided about the graph: its batch, and where grey levels are scaled."""
-    from utils.graph_cache import load_graph
-    from utils.openvino_engine import PRECISIONS
-    from utils.openvino_runtime import import_openvino
+    from utils.inference.graph_cache import load_graph
+    from utils.inference.openvino_engine import PRECISIONS
+    from utils.inference.openvino_runtime import import_openvino
     from utils.preprocess import scale
 
     openvino = import_openvino()

@@ -19,14 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from config import ROOT
-from utils.command_line import DONE, Parser, run
-from utils.corpus import read_corpus
-from utils.datasets import READERS
-from utils.datasets.sample import Box
+from utils.cli import DONE, Parser, run
+from utils.datasets.readers import READERS
+from utils.datasets.training_set import read_training_set
 from utils.formats import decode
-from utils.inference import Reader, load_reader
+from utils.imaging.geometry import Box, Rectangle
+from utils.inference.predictor import Predictor, load_predictor
 from utils.preprocess import fit
-from utils.view import View
 
 # Height by width of a phone's screen.
 SCREEN = 2340 / 1080
@@ -39,8 +38,8 @@ def main() -> int:
     make.add_argument("--model", type=Path, default=ROOT / "models" / "best_model.h5")
     make.add_argument("--cache", type=Path, default=Path("data/.cache"), help="prepared images")
     flags = make.parse_args()
-    reader = load_reader(flags.model)
-    corpus = read_corpus(
+    reader = load_predictor(flags.model)
+    corpus = read_training_set(
         flags.data,
         dataset=flags.dataset,
         regions=flags.region,
@@ -49,9 +48,9 @@ def main() -> int:
         cache=flags.cache,
     )
     samples, files = corpus.prepared.samples, corpus.prepared.files
-    cut = [file.view != View(0, 0, file.height, file.width) for file in files]
+    cut = [file.crop != Rectangle(0, 0, file.height, file.width) for file in files]
     lost = [
-        not _whole(box, file.view)
+        not _whole(box, file.crop)
         for sample, file in zip(samples, files, strict=True)
         for box in sample.boxes
     ]
@@ -73,7 +72,7 @@ def main() -> int:
     return DONE
 
 
-def _whole(box: Box, view: View) -> bool:
+def _whole(box: Box, view: Rectangle) -> bool:
     """Whether a lesion lies in what is seen, give or take two pixels."""
     beyond = (
         view.left - box.x,
@@ -92,7 +91,7 @@ def _between_bars(pictures: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         yield np.pad(picture, ((bar, bar), (0, 0)))
 
 
-def _sensitivity(reader: Reader, pictures: Sequence[np.ndarray]) -> float:
+def _sensitivity(reader: Predictor, pictures: Sequence[np.ndarray]) -> float:
     """Return the share of pictures that are answered as positive."""
     bundle = reader.bundle
     fitted = [fit(picture, bundle.preprocess.image_size) for picture in pictures]

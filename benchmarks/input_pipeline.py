@@ -21,24 +21,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import keras
 import numpy as np
 
-from tests.pictures import draw_radiograph, encode
-from utils.architectures import ARCHITECTURES
-from utils.augmentation import training_input
-from utils.batches import Batches
-from utils.command_line import DONE, Parser, run
-from utils.datasets.sample import Box, Sample
-from utils.fused_norm import fused
-from utils.location import lesion_mask
+from tests.support.pictures import draw_radiograph, encode
+from utils.cli import DONE, Parser, run
+from utils.datasets.image_cache import prepare_images
+from utils.datasets.sample import Sample
+from utils.imaging.geometry import Box, Rectangle, lesion_mask
+from utils.model.architectures import ARCHITECTURES
 from utils.model_builder import FINE, LOGIT, batch_norms, build_model
-from utils.pipeline import prepare
 from utils.preprocess import PreprocessSpec
-from utils.view import View
+from utils.training.augmentation import training_input
+from utils.training.batches import Batches
+from utils.training.fused_batch_norm import with_fused_batch_norm
 
 IMAGES = 256
 SECONDS = 8.0
 # Of the drawn radiographs: the size that most of FracAtlas has, pixels, and a lesion of usual size.
 HEIGHT, WIDTH = 454, 373
-VIEW = View(0, 0, HEIGHT, WIDTH)
+VIEW = Rectangle(0, 0, HEIGHT, WIDTH)
 LESION = Box(180.0, 220.0, 24.0, 30.0)
 
 
@@ -58,7 +57,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         samples = draw(Path(folder))
         started = time.perf_counter()
-        prepared = prepare(samples, flags.image_size, Path(folder) / "cache")
+        prepared = prepare_images(samples, flags.image_size, Path(folder) / "cache")
         decoding = IMAGES / (time.perf_counter() - started)
         labels = np.array([sample.label for sample in samples])
         batches = Batches(
@@ -123,7 +122,7 @@ def trainer(
 ) -> Callable[[], object]:
     """Return a function that takes one training step on a batch that is already scaled."""
     network = build_model(architecture, spec.image_size, detail=FINE)
-    network = network if plain else fused(network)
+    network = network if plain else with_fused_batch_norm(network)
     for layer in batch_norms(network):
         layer.trainable = not holds
     loss = {LOGIT: keras.losses.BinaryCrossentropy(from_logits=True)}

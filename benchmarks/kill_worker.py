@@ -29,8 +29,8 @@ from benchmarks.load import OK
 from benchmarks.performance import save
 from benchmarks.servers import Server
 from benchmarks.subjects import add_server_flags, make_pictures, serve_first
-from tests.processes import ROOT, running
-from utils.command_line import DONE, Parser, run
+from tests.support.processes import ROOT, running
+from utils.cli import DONE, Parser, run
 from utils.errors import SetupError
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import psutil
 
-from utils.command_line import DONE, Parser, run
+from utils.cli import DONE, Parser, run
 from utils.errors import InputError
 
 BOUNDARY = "a9d4c1f2b7e84f06"

@@ -21,9 +21,9 @@ from benchmarks.machine import DISTURBED
 from benchmarks.plan import LEVELS, Plan
 from benchmarks.quiet import Quiet
 from benchmarks.servers import Recipe, Server, serve_app, serve_recipe
-from tests.processes import ROOT, app_environment
-from utils.cores import usable_cores
+from tests.support.processes import ROOT, app_environment
 from utils.errors import SetupError
+from utils.inference.cores import usable_cores
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
 from benchmarks.bars import Row, as_markdown, failed
 from benchmarks.figure import draw
-from tests.processes import ROOT
-from utils.command_line import DONE, Parser, run
+from tests.support.processes import ROOT
+from utils.cli import DONE, Parser, run
 
 RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENT = ROOT / "docs" / "performance.md"

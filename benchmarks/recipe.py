@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 from flask import Flask, Response, jsonify, request
 
-from utils.bundle import load_network, read_bundle
+from utils.model.bundle import load_network, read_bundle
 from utils.model_builder import EVIDENCE, LOGIT
 
 BUNDLE = read_bundle(Path(os.environ["RECIPE_MODEL"]))

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.load import OK, Load
-from tests.processes import ROOT, app_environment, clean_environment, gunicorn
+from tests.support.processes import ROOT, app_environment, clean_environment, gunicorn
 from utils.errors import SetupError
 
 START_SECONDS = 120.0

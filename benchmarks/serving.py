@@ -35,9 +35,9 @@ from benchmarks.subjects import (
     settings_of,
 )
 from benchmarks.table import rows
-from tests.processes import ROOT
-from utils.bundle import read_bundle
-from utils.command_line import DONE, Parser, run
+from tests.support.processes import ROOT
+from utils.cli import DONE, Parser, run
+from utils.model.bundle import read_bundle
 
 
 def main() -> int:

@@ -28,9 +28,9 @@ from benchmarks.load import OK
 from benchmarks.performance import save
 from benchmarks.servers import Server
 from benchmarks.subjects import add_server_flags, serve_first
-from tests.pictures import draw_radiograph, encode
-from tests.processes import ROOT, running
-from utils.command_line import DONE, Parser, run
+from tests.support.pictures import draw_radiograph, encode
+from tests.support.processes import ROOT, running
+from utils.cli import DONE, Parser, run
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import machine
 from benchmarks.servers import Server, serve_app
-from tests.bundles import tiny_bundle
-from tests.pictures import draw_radiograph, encode
-from utils.bundle import read_bundle
-from utils.command_line import Parser
+from tests.support.bundles import tiny_bundle
+from tests.support.pictures import draw_radiograph, encode
+from utils.cli import Parser
 from utils.errors import InputError, SetupError
+from utils.model.bundle import read_bundle
 from utils.model_builder import FINE
 
 log = logging.getLogger(__name__)

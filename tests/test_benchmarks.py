@@ -28,8 +28,8 @@ from benchmarks.measurements import parts
 from benchmarks.quiet import Quiet
 from benchmarks.subjects import settings_of
 from benchmarks.table import rows
-from tests.pictures import draw_radiograph, encode
-from tests.serving import ROOT, model
+from tests.support.pictures import draw_radiograph, encode
+from tests.support.serving import ROOT, model
 from utils.errors import InputError
 from utils.formats import decode
 
@@ -302,7 +302,7 @@ print(json.dumps(answer.get_json()))
 
 
 def test_the_recipe_answers_with_the_probability_of_the_same_weights(tmp_path):
-    from utils.inference import load_reader
+    from utils.inference.predictor import load_predictor
 
     # A square, so that the recipe's squeezing and our letterbox give the network the same picture.
     content = encode(draw_radiograph(64, 64), "PNG")
@@ -317,7 +317,7 @@ def test_the_recipe_answers_with_the_probability_of_the_same_weights(tmp_path):
         check=True,
     )
     told = json.loads(done.stdout.splitlines()[-1])
-    ours = load_reader(Path(model()), engine="tensorflow").read(content, pictures=False)
+    ours = load_predictor(Path(model()), engine="tensorflow").read(content, pictures=False)
     assert told["prediction"] == ours.prediction
     assert told["confidence"] == pytest.approx(ours.confidence, abs=1e-4)
     kind, _, overlay = told["overlay"].partition(",")

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from config import ROOT, BadSetting, Settings, read_settings, unknown_variables
-from tests.serving import environment
+from tests.support.serving import environment
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 

@@ -10,21 +10,13 @@ import pytest
 import tensorflow as tf
 from scipy.stats import spearmanr
 
-from tests.pictures import draw_radiograph
-from utils.architectures import ARCHITECTURES
-from utils.bundle import load_network, read_bundle
-from utils.engine import load_engine
+from tests.support.pictures import draw_radiograph
 from utils.formats import decode
 from utils.gradcam import Outputs, explain, signed_map
-from utils.model_builder import (
-    COARSE,
-    EVIDENCE,
-    FINE,
-    LOGIT,
-    PYRAMID,
-    build_model,
-    map_shift,
-)
+from utils.inference.engine import load_engine
+from utils.model.architectures import ARCHITECTURES
+from utils.model.bundle import load_network, read_bundle
+from utils.model_builder import COARSE, EVIDENCE, FINE, LOGIT, PYRAMID, build_model, map_offset
 from utils.preprocess import SCALINGS, PreprocessSpec, fit, preprocess
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "best_model.h5"
@@ -106,7 +98,7 @@ def test_a_cell_looks_where_its_architecture_says(architecture: str, detail: str
         places = np.arange(size) + 0.5
         own = (cells // 2 + 0.5) * size / cells
         middles += [(weight.sum(axis=axis) @ places) / weight.sum() - own for axis in (0, 1)]
-    assert np.mean(middles) == pytest.approx(map_shift(architecture, detail), abs=3)
+    assert np.mean(middles) == pytest.approx(map_offset(architecture, detail), abs=3)
 
 
 def test_the_map_that_is_trained_is_the_map_that_is_shown() -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import SHARED, missing
-from utils.architectures import ARCHITECTURES
 from utils.errors import SetupError, UnknownName
+from utils.model.architectures import ARCHITECTURES
 from utils.model_builder import (
     COARSE,
     EVIDENCE,

@@ -12,11 +12,30 @@ Each class carries a short ``code``, the same in a JSON answer, on a page and on
 
 from __future__ import annotations
 
+from typing import Any
+
+from utils.messages import sentence
+
 
 class FractureError(Exception):
-    """A fault with a message for people: what is wrong, what was found, what to do."""
+    """A fault that a person can mend.
+
+    Args:
+        message_id: names the sentence in the catalogue: what is wrong, what was found, what to do.
+        facts: fill the placeholders of the sentence.
+    """
 
     code = "error"
+
+    def __init__(self, message_id: str, /, **facts: Any) -> None:
+        super().__init__(message_id)
+        self.message_id, self.facts = message_id, facts
+
+    def __str__(self) -> str:
+        # TRANSITION: a sentence instead of an id.
+        return (
+            self.message_id if " " in self.message_id else sentence(self.message_id, **self.facts)
+        )
 
 
 class InputError(FractureError):

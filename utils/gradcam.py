@@ -47,7 +47,7 @@ def explain(network: keras.Model) -> keras.Model:
     Returns:
         A model from float32 (n, size, size, 3) to a dict of float32: ``logit`` (n,), ``map``
         (n, h, w) signed, ``embedding`` (n, channels): two feature maps from the middle of the
-        network, pooled, in which pictures of another kind differ most (see ``utils.familiarity``), and
+        network, pooled, in which pictures of another kind differ most (see ``utils.model.ood``), and
         ``region`` (n, regions) probabilities where the network has that head.
 
     Source:

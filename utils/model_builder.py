@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from utils.architectures import ARCHITECTURES
 from utils.errors import SetupError
+from utils.model.architectures import ARCHITECTURES
 
 if TYPE_CHECKING:
     import keras
@@ -104,19 +104,19 @@ def _pyramid(
     """Join three feature maps, each twice as fine as the one before, at the finest's resolution."""
     from keras import layers
 
-    joined = layers.Conv2D(PYRAMID_CHANNELS, 1, name=f"{PYRAMID}_last")(last)
+    merged = layers.Conv2D(PYRAMID_CHANNELS, 1, name=f"{PYRAMID}_last")(last)
     for name, features in (("finer", finer), ("finest", finest)):
         lateral = layers.Conv2D(PYRAMID_CHANNELS, 1, name=f"{PYRAMID}_{name}")(features)
         _, height, width, _ = lateral.shape
         raise_ = layers.Resizing(height, width, "nearest", name=f"{PYRAMID}_{name}_up")
-        joined = layers.Add(name=f"{PYRAMID}_{name}_sum")([raise_(joined), lateral])
-    joined = layers.ReLU(name=f"{PYRAMID}_relu")(joined)
+        merged = layers.Add(name=f"{PYRAMID}_{name}_sum")([raise_(merged), lateral])
+    merged = layers.ReLU(name=f"{PYRAMID}_relu")(merged)
     for step in ("smooth", "refine"):
-        joined = layers.SeparableConv2D(
+        merged = layers.SeparableConv2D(
             PYRAMID_CHANNELS, 3, padding="same", activation="relu", name=f"{PYRAMID}_{step}"
-        )(joined)
+        )(merged)
     # A lesion covers several cells: their mean is steadier than any one of them.
-    return layers.AveragePooling2D(3, strides=1, padding="same", name=f"{PYRAMID}_mean")(joined)
+    return layers.AveragePooling2D(3, strides=1, padding="same", name=f"{PYRAMID}_mean")(merged)
 
 
 def _custom_blocks(inputs: keras.KerasTensor) -> keras.KerasTensor:
@@ -143,7 +143,7 @@ def detail_of(model: keras.Model) -> Literal["coarse", "fine"]:
     return FINE if any(layer.name.startswith(PYRAMID) for layer in model.layers) else COARSE
 
 
-def map_shift(architecture: str, detail: str) -> float:
+def map_offset(architecture: str, detail: str) -> float:
     """Return how far right of and below the middle of its share of the input a map's cell looks, pixels."""
     chosen = ARCHITECTURES[architecture]
     return chosen.fine_shift if detail == FINE else chosen.shift

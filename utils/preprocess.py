@@ -3,7 +3,7 @@
 This is the one definition that training, evaluation and serving share. A frame, as collimation, screenshots
 and exported pages have it, is cut off: the bone in it would be seen the smaller. ``fit`` ends in uint8, so a
 cache of fitted images is small and exact; ``scale`` is a table of 256 rows, so that the numpy code here
-and the layer that training runs inside its graph (``utils.augmentation.Scale``) agree to the bit.
+and the layer that training runs inside its graph (``utils.training.augmentation.Scale``) agree to the bit.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 from utils.errors import BundleError
-from utils.formats.radiograph import DETAIL
+from utils.imaging.content_crop import crop_in_file, find_content_crop
+from utils.imaging.geometry import Rectangle, placement, resize
+from utils.imaging.radiograph import DETAIL, Radiograph
 from utils.registry import Registry
-from utils.view import Rectangle, find_view
 
 VERSION = 2
 LETTERBOX = "letterbox"
@@ -86,43 +87,6 @@ class PreprocessSpec:
         return asdict(self)
 
 
-class Placement(Rectangle):
-    """Where a (height, width) picture lies inside the letterboxed square, in pixels of the square."""
-
-
-def placement(height: int, width: int, size: int) -> Placement:
-    """Return where a picture of (height, width) lies in a square of ``size``: centred, aspect kept."""
-    ratio = size / max(height, width)
-    inner_height = min(size, max(1, round(height * ratio)))
-    inner_width = min(size, max(1, round(width * ratio)))
-    return Placement(
-        top=(size - inner_height) // 2,
-        left=(size - inner_width) // 2,
-        height=inner_height,
-        width=inner_width,
-    )
-
-
-def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize a picture: the one resizer of the project.
-
-    Area averaging where both sides shrink (no aliasing), bilinear elsewhere.
-
-    Args:
-        picture: (height, width) or (height, width, channels), uint8 or float32.
-        height, width: of the outcome, pixels.
-
-    Returns:
-        An array of the same type and channels.
-    """
-    if picture.shape[:2] == (height, width):
-        return picture.copy()
-    shrinks = height <= picture.shape[0] and width <= picture.shape[1]
-    return cv2.resize(
-        picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
-
-
 def fit(pixels: np.ndarray, size: int) -> np.ndarray:
     """Fit what is seen of a radiograph into a square: aspect kept, centred, black around it.
 
@@ -133,7 +97,28 @@ def fit(pixels: np.ndarray, size: int) -> np.ndarray:
     Returns:
         uint8 (size, size).
     """
-    return letterbox(pixels[find_view(pixels).inside], size)
+    return letterbox(pixels[find_content_crop(pixels).inside], size)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkInput:
+    """One radiograph as the network sees it.
+
+    Args:
+        pixels: uint8 (size, size), before scaling.
+        crop: content crop that they show, in pixels of the picture in its file.
+    """
+
+    pixels: np.ndarray
+    crop: Rectangle
+
+
+def network_input(radiograph: Radiograph, size: int) -> NetworkInput:
+    """Find the content crop of a radiograph and fit it into a square of ``size`` pixels."""
+    crop = find_content_crop(radiograph.pixels)
+    return NetworkInput(
+        letterbox(radiograph.pixels[crop.inside], size), crop_in_file(crop, radiograph)
+    )
 
 
 def letterbox(pixels: np.ndarray, size: int) -> np.ndarray:

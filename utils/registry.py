@@ -32,7 +32,9 @@ class Registry(Mapping[str, Item], Generic[Item]):
             return self._items[name]
         except KeyError:
             choices = ", ".join(self._items)
-            raise UnknownName(f"unknown {self._kind} {name!r}; choose one of: {choices}") from None
+            raise UnknownName(
+                "base.unknown_name", kind=self._kind, name=name, choices=choices
+            ) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._items

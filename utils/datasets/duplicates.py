@@ -17,7 +17,7 @@ from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from utils.preprocess import resize
+from utils.imaging.geometry import resize
 
 THUMBNAIL_SIZE = 64
 
@@ -141,7 +141,7 @@ def fingerprints(thumbnails: np.ndarray) -> np.ndarray:
     return hashes
 
 
-def seen_before(thumbnails: np.ndarray, seen_fingerprints: np.ndarray) -> np.ndarray:
+def near_duplicates_of(thumbnails: np.ndarray, seen_fingerprints: np.ndarray) -> np.ndarray:
     """Say which images, as they are or mirrored, are copies of those whose fingerprints were kept.
 
     Args:

@@ -7,22 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from utils.imaging.geometry import Box
+
 PARTS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Box:
-    """Where a fracture is: a rectangle in pixels of the original picture.
-
-    Args:
-        x, y: left and top edge.
-        width, height: extent; the rectangle covers x <= column < x + width.
-    """
-
-    x: float
-    y: float
-    width: float
-    height: float
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import numpy as np
 
 from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
 from utils.formats import raster
-from utils.formats.elements import starts_dicom
-from utils.formats.foreign import name_foreign
-from utils.formats.radiograph import Limits, Picture, Radiograph
+from utils.formats.dicom.elements import starts_dicom
+from utils.formats.sniff import name_foreign
+from utils.imaging.radiograph import Limits, Picture, Radiograph
 from utils.registry import Registry
 
 __all__ = ["FORMATS", "SUFFIXES", "Limits", "Radiograph", "decode", "may_be_image"]
@@ -53,7 +53,7 @@ class Format:
 
 
 def _read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> Picture:
-    from utils.formats.dicom import read_dicom
+    from utils.formats.dicom.reader import read_dicom
 
     return read_dicom(content, limits, allow_truncated)
 

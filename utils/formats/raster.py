@@ -7,7 +7,7 @@ scanners and exports store 12 bits in 16 without saying so.
 
 Pillow's switch for truncated files and its size limit belong to the whole process, and threads
 serve requests; so its plug-ins are opened directly, sizes are checked here against the header, and
-a file that ends early is found out and mended by ``utils.formats.mending`` and ``jpeg_scans``.
+a file that ends early is found out and mended by ``utils.formats.png`` and ``jpeg_scans``.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from PIL import (
 )
 
 from utils.errors import FractureError, NotARadiograph, UnreadableImage, UnsupportedFormat
-from utils.formats import mending
-from utils.formats.jpeg_scans import END_OF_IMAGE, read_jpeg_scans
-from utils.formats.radiograph import DETAIL, Limits, Picture
+from utils.formats import png as mending
+from utils.formats.jpeg import END_OF_IMAGE, read_jpeg_scans
+from utils.imaging.radiograph import DETAIL, Limits, Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image

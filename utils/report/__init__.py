@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from utils.errors import InputError
-from utils.evaluation import Evaluation
-from utils.predictions import write_predictions
+from utils.evaluation.evaluate import Evaluation
+from utils.evaluation.predictions_csv import write_predictions
 from utils.report.card import card_page
-from utils.report.page import html_page, markdown_page
+from utils.report.html import html_page, markdown_page
 from utils.report.plots import PLOTS
 from utils.report.samples import FAILURES, SAMPLES, draw_failures, draw_samples
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from utils.architectures import DEFAULT_ARCHITECTURE
-from utils.certainty import DOUBTED_FOR, DOUBTFUL, WITHHELD, WITHHELD_FOR
-from utils.evaluation import Evaluation
-from utils.inference import DISCLAIMER
-from utils.metrics import FIGURES
+from utils.evaluation.evaluate import Evaluation
+from utils.evaluation.metrics import FIGURES
+from utils.inference.certainty import DOUBTED_FOR, DOUBTFUL, WITHHELD, WITHHELD_FOR
+from utils.inference.predictor import DISCLAIMER
+from utils.model.architectures import DEFAULT_ARCHITECTURE
 from utils.report import card_text as text
-from utils.report.page import facts, markdown_table, plain
+from utils.report.html import facts, markdown_table, plain
 from utils.report.plots import interval_text
 from utils.report.samples import FAILURES, failures
 from utils.report.tables import Table, any_of, tables_of
@@ -73,7 +73,7 @@ def training_command(args: Mapping[str, Any], dataset: str) -> str:
     """Return the command line that trains with these arguments, those of a bundle's sidecar.
 
     Args:
-        args: fields of a ``plan.Plan`` by name, and the body parts asked for as ``region``.
+        args: fields of a ``plan.TrainingConfig`` by name, and the body parts asked for as ``region``.
         dataset: name of the reader.
     """
     # The split of older bundles had no seed of its own.
@@ -150,7 +150,7 @@ def _data(evaluation: Evaluation) -> Iterator[str]:
     weights = _weights(training.get("args", {}))
     if "ImageNet" in weights:
         sources.append(text.IMAGENET)
-    if evaluation.bundle.sidecar.familiarity:
+    if evaluation.bundle.sidecar.ood_detector:
         sources.append(text.STRANGERS)
     sources = [plain(source) for source in dict.fromkeys(sources) if source]
     yield f"It began with {weights}."

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.evaluation import Evaluation
-from utils.metrics import Figure, reliability
+from utils.evaluation.evaluate import Evaluation
+from utils.evaluation.metrics import Figure, reliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils import overlay
-from utils.breakdown import Scored
 from utils.datasets.sample import Sample
-from utils.evaluation import Evaluation
+from utils.evaluation.evaluate import Evaluation
+from utils.evaluation.strata import ScoredImages
 from utils.formats import decode
+from utils.imaging import geometry, overlay
 from utils.report.plots import canvas, png_of
-from utils.view import view_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,19 +103,19 @@ def surest(evaluation: Evaluation, count: int = SAMPLES_A_KIND) -> dict[str, lis
     return chosen
 
 
-def _draw_sample(left: Axes, right: Axes, scored: Scored, row: int, top: float) -> None:
+def _draw_sample(left: Axes, right: Axes, scored: ScoredImages, row: int, top: float) -> None:
     """Draw one radiograph and, beside it, its map over it."""
     from matplotlib.patches import Rectangle
 
     sample = scored.samples[row]
     radiograph = decode(sample.path.read_bytes(), allow_truncated=True)
     grey = overlay.grey_levels(radiograph.pixels, _SIDE)
-    activation = overlay.undo_letterbox(
+    activation = geometry.map_over_picture(
         scored.maps[row],
         radiograph.height,
         radiograph.width,
-        scored.map_shift,
-        view_of(radiograph),
+        scored.map_offset,
+        scored.files[row].crop,
     )
     height, width = grey.shape
     mixed = overlay.blend(grey, overlay.levels(activation, height, width, top))

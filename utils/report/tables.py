@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from utils.certainty import CERTAINTIES, DOUBTED_FOR, WITHHELD_FOR
-from utils.evaluation import Evaluation
-from utils.familiarity import CODES
-from utils.local_decision import say_worse
-from utils.metrics import FIGURES
-from utils.pointing import MEASURES
+from utils.evaluation.evaluate import Evaluation
+from utils.evaluation.localisation import MEASURES
+from utils.evaluation.metrics import FIGURES
+from utils.evaluation.recalibration import degradation_message
+from utils.inference.certainty import CERTAINTIES, DOUBTED_FOR, WITHHELD_FOR
+from utils.model.ood import CODES
 from utils.report.plots import interval_text
 
 # What is shown of each kind of image; metrics.json has every figure.
@@ -140,7 +140,8 @@ def _local_decision(report: Mapping[str, Any]) -> Table:
     fitting, rest = told["fitting"], told["rest"]
     note = (
         f"Fitted on {_images(fitting)}, by a hash of the group (seed {told['split']['seed']}); the "
-        f"figures of both columns are of {_images(rest)} that took no part in it. {say_worse(report)}"
+        f"figures of both columns are of {_images(rest)} that took no part in it. "
+        f"{degradation_message(report)}"
     )
     return Table(
         "The decision fitted here, and the model's own",

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 
-from utils.web import metrics_folder
+from utils.web import prometheus_folder as metrics_folder
 
 if TYPE_CHECKING:
-    from utils.inference import Reading
+    from utils.inference.predictor import Prediction
 
 REQUEST_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -105,7 +105,7 @@ class Metrics:
         self.model.labels(architecture, sha256, engine).set(1)
         self.ready.set(1)
 
-    def read(self, reading: Reading, positive: str) -> None:
+    def read(self, reading: Prediction, positive: str) -> None:
         """Count one reading and its steps.
 
         Args:

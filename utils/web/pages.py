@@ -11,8 +11,8 @@ from typing import Any
 
 from flask import url_for
 
-from utils.inference import Reading, data_uri
-from utils.overlay import colours
+from utils.imaging.overlay import colours
+from utils.inference.predictor import Prediction, data_uri
 
 LEGEND_STEPS = 17
 
@@ -28,7 +28,7 @@ CERTAINTY = {
 class ResultPage:
     """A reading in words and addresses, as the template needs it."""
 
-    reading: Reading
+    reading: Prediction
     radiograph: str | None
     heatmap: str | None
     probability: str | None
@@ -61,7 +61,7 @@ def of_hundred(share: float) -> str:
 
 
 def result_page(
-    reading: Reading,
+    reading: Prediction,
     *,
     doubt: tuple[float, float],
     positive: str,
@@ -99,7 +99,7 @@ def result_page(
     )
 
 
-def _worth(reading: Reading) -> str | None:
+def _worth(reading: Prediction) -> str | None:
     """Say how often such an answer is right at the prevalence that the operator set."""
     told = reading.predictive_value
     if told is None or told["value"] is None or told["prevalence"] is None:

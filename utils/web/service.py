@@ -6,13 +6,13 @@ import logging
 import threading
 from pathlib import Path
 
-from utils.cores import usable_cores
 from utils.errors import FractureError, SetupError
-from utils.inference import Reader, load_reader
+from utils.inference.cores import usable_cores
+from utils.inference.predictor import Predictor, load_predictor
+from utils.web.admission import AdmissionQueue
+from utils.web.cpu_share import share_of
 from utils.web.metrics import Metrics
 from utils.web.settings import WebSettings
-from utils.web.share import share_of
-from utils.web.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class ModelLoading(SetupError):
     code = "model_loading"
 
 
-class ReaderService:
+class PredictorService:
     """The process's one reader, and the turns that its requests take.
 
     A model that failed to load is tried again only once the file or its sidecar has changed, at the next
@@ -40,7 +40,7 @@ class ReaderService:
         self._settings = settings
         self._metrics = metrics
         self._lock = threading.Lock()
-        self._reader: Reader | None = None
+        self._reader: Predictor | None = None
         self._fault: FractureError | None = None
         self._tried: Stamp = ()
         self.divide(workers=1)
@@ -60,14 +60,14 @@ class ReaderService:
         self.share = share_of(
             usable_cores(), workers, threads=chosen.threads, concurrency=chosen.concurrency
         )
-        self.turns = Turns(
+        self.turns = AdmissionQueue(
             readers=self.share.concurrency,
             waiting=chosen.queue,
             seconds=chosen.queue_seconds,
             metrics=self._metrics,
         )
 
-    def reader(self, *, wait: bool = True) -> Reader:
+    def reader(self, *, wait: bool = True) -> Predictor:
         """Return the reader, loading the model if that has not been tried with these files.
 
         Args:
@@ -99,7 +99,7 @@ class ReaderService:
         if stamp == self._tried:
             return
         try:
-            reader = load_reader(
+            reader = load_predictor(
                 self.model,
                 limits=self._settings.limits,
                 prevalence=self._settings.prevalence,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from utils.formats.radiograph import Limits
+from utils.imaging.radiograph import Limits
 
 
 class WebSettings(Protocol):

@@ -18,7 +18,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.formparser import FormDataParser
 
 from utils.errors import InputError, SetupError
-from utils.web.forms import TolerantForms
+from utils.web.middleware.forms import TolerantForms
 
 IN_MEMORY = 2**20
 SPOOL_PREFIX = "spool-"

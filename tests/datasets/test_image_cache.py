@@ -1,0 +1,142 @@
+"""The cache of prepared images: exact, made once, and made again when a file changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.pictures import draw_radiograph, encode
+from utils.datasets.image_cache import prepare_images
+from utils.datasets.sample import Sample
+from utils.errors import DatasetError
+from utils.formats import decode
+from utils.preprocess import fit
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> list[Sample]:
+    """Five drawn radiographs on disk."""
+    made = []
+    for number in range(5):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(encode(draw_radiograph(90 + number, 70, seed=number)))
+        made.append(Sample(path, path.name, number % 2, path.name))
+    return made
+
+
+def test_prepared_images_are_what_serving_would_see(tmp_path: Path, samples: list[Sample]) -> None:
+    prepared = prepare_images(samples, 48, tmp_path / "cache")
+    for sample, image, thumbnail in zip(samples, prepared.images, prepared.thumbnails, strict=True):
+        pixels = decode(sample.path.read_bytes()).pixels
+        assert np.array_equal(image, fit(pixels, 48))
+        assert np.array_equal(thumbnail, fit(pixels, 64))
+
+
+def test_what_is_learned_of_a_file_is_kept(tmp_path: Path, samples: list[Sample]) -> None:
+    facts = prepare_images(samples, 32, tmp_path / "cache").files[3]
+    assert facts.sha256 == hashlib.sha256(samples[3].path.read_bytes()).hexdigest()
+    assert (facts.height, facts.width, facts.truncated) == (93, 70, False)
+
+
+def test_images_are_mapped_from_disk_and_not_held_in_memory(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    assert isinstance(prepare_images(samples, 32, tmp_path / "cache").images, np.memmap)
+
+
+def test_a_second_look_opens_the_same_cache(tmp_path: Path, samples: list[Sample]) -> None:
+    prepare_images(samples, 32, tmp_path / "cache")
+    (folder,) = (tmp_path / "cache").iterdir()
+    before = (folder / "images.npy").stat().st_mtime_ns
+    prepare_images(samples, 32, tmp_path / "cache")
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.name]
+    assert (folder / "images.npy").stat().st_mtime_ns == before
+
+
+def test_a_changed_file_makes_another_cache(tmp_path: Path, samples: list[Sample]) -> None:
+    first = prepare_images(samples, 32, tmp_path / "cache")
+    samples[0].path.write_bytes(encode(draw_radiograph(seed=99)))
+    os.utime(samples[0].path, ns=(1, 1))
+    second = prepare_images(samples, 32, tmp_path / "cache")
+    assert not np.array_equal(first.images[0], second.images[0])
+    assert np.array_equal(first.images[1], second.images[1])
+
+
+def test_a_file_that_cannot_be_read_is_left_out_and_counted(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    samples[1].path.write_bytes(b"not an image at all")
+    prepared = prepare_images(samples, 32, tmp_path / "cache")
+    assert [sample.id for sample in prepared.samples] == ["0.png", "2.png", "3.png", "4.png"]
+    assert list(prepared.unreadable) == ["1.png"]
+    assert len(prepared.images) == len(prepared.thumbnails) == len(prepared.files) == 4
+    expected = fit(decode(samples[4].path.read_bytes()).pixels, 32)
+    assert np.array_equal(prepared.images[3], expected)
+
+
+def test_a_truncated_file_is_kept_and_flagged(tmp_path: Path, samples: list[Sample]) -> None:
+    content = encode(draw_radiograph(200, 200), "JPEG")
+    samples[2].path.write_bytes(content[: len(content) * 2 // 3])
+    flags = [facts.truncated for facts in prepare_images(samples, 32, tmp_path / "cache").files]
+    assert flags == [False, False, True, False, False]
+
+
+def test_a_dataset_without_one_readable_file_is_refused(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    for sample in samples:
+        sample.path.write_bytes(b"nothing")
+    with pytest.raises(DatasetError, match="none of the 5 images could be read"):
+        prepare_images(samples, 32, tmp_path / "cache")
+
+
+def test_a_file_that_has_gone_is_counted_as_unreadable_until_it_is_back(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    content = samples[0].path.read_bytes()
+    samples[0].path.unlink()
+    prepared = prepare_images(samples, 32, tmp_path / "cache")
+    assert prepared.unreadable == {"0.png": "the file cannot be read: No such file or directory"}
+    assert [sample.id for sample in prepared.samples] == ["1.png", "2.png", "3.png", "4.png"]
+    samples[0].path.write_bytes(content)
+    assert not prepare_images(samples, 32, tmp_path / "cache").unreadable
+
+
+def test_a_file_that_may_not_be_read_is_counted_with_its_reason(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    samples[1].path.unlink()
+    samples[2].path.chmod(0)
+    # Root may read everything but a loop of links.
+    closed = samples[2] if os.geteuid() else samples[1]
+    samples[1].path.symlink_to(samples[1].path)
+    prepared = prepare_images(samples, 32, tmp_path / "cache")
+    assert prepared.unreadable[closed.id].startswith("the file cannot be read: ")
+
+
+def test_a_pipe_is_counted_as_unreadable_and_not_waited_for(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    samples[4].path.unlink()
+    os.mkfifo(samples[4].path)
+    unreadable = prepare_images(samples, 32, tmp_path / "cache").unreadable
+    assert list(unreadable) == ["4.png"]
+    assert "a pipe" in unreadable["4.png"]
+
+
+def test_a_cache_that_was_cut_short_leaves_nothing_that_counts(
+    tmp_path: Path, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", fail)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_images(samples, 32, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert len(prepare_images(samples, 32, tmp_path / "cache").images) == 5

@@ -1,0 +1,112 @@
+"""utils.evaluation.ood: pictures that should be doubted, counted by what the app says of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.support.bundles import opinion, tiny_bundle
+from tests.support.pictures import draw_radiograph, encode
+from tests.support.trees import fracatlas_tree
+from utils.datasets.image_cache import prepare_images
+from utils.datasets.readers import read_dataset
+from utils.errors import InputError
+from utils.evaluation.evaluate import evaluate
+from utils.evaluation.ood import evaluate_ood, find_ood_folders
+from utils.inference.engine import load_engine
+from utils.inference.predictor import Predictor
+from utils.model.ood import CODES, NOT_A_RADIOGRAPH, UNSUPPORTED_REGION
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A folder of three pictures, one of them small and one below it, with a damaged file; and another."""
+    root = tmp_path_factory.mktemp("strangers")
+    for name, side in (("walls/1.png", 300), ("walls/deep/2.png", 300), ("walls/small.png", 90)):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(encode(draw_radiograph(side, side)))
+    whole = (root / "walls/1.png").read_bytes()
+    (root / "walls/cut.png").write_bytes(whole[: len(whole) // 2])
+    (root / "walls/notes.txt").write_text("no picture")
+    (root / "cut").mkdir()
+    (root / "cut/only.png").write_bytes(whole[: len(whole) // 2])
+    return root
+
+
+def evaluated(folder, **options):
+    """A reader, and its evaluation on drawn bones."""
+    dataset = read_dataset(fracatlas_tree(folder / "data", per_class=4))
+    engine = load_engine(tiny_bundle(folder, **options))
+    prepared = prepare_images(dataset.samples, 64, folder / "cache")
+    return Predictor(engine), evaluate(engine, dataset, prepared, part="all", resamples=0)
+
+
+@pytest.mark.parametrize(
+    ("said", "certainty"),
+    [((), "definite"), ((UNSUPPORTED_REGION,), "doubtful"), ((NOT_A_RADIOGRAPH,), "withheld")],
+)
+def test_pictures_are_counted_by_what_the_app_says_of_them(tmp_path, folders, said, certainty):
+    # The distance that both gradations share is over its limit as soon as the graver one is said.
+    told = opinion(*said, *(["unlike_training"] if said else []))
+    reader, evaluation = evaluated(
+        tmp_path, threshold=0.3, doubt=(0.2, 0.4), ood_detector=told, regions=()
+    )
+    found = evaluate_ood(evaluation, reader, find_ood_folders([folders / "walls"]))
+    (record,) = found.report["strangers"]
+    assert (record["folder"], record["pictures"], record["refused"]) == ("walls", 3, 1)
+    # One of the three has too few pixels, which makes a definite answer a doubtful one.
+    expected = dict.fromkeys(("definite", "doubtful", "withheld"), 0) | {certainty: 3}
+    if certainty == "definite":
+        expected |= {"definite": 2, "doubtful": 1}
+    assert record["certainty"] == expected
+    assert record["warnings"] == {
+        **{code: 3 * (code in said) for code in CODES},
+        "low_resolution": 1,
+    }
+    assert record["without_warning"] == (0 if said else 2)
+    answer = reader.read((folders / "walls/1.png").read_bytes())
+    assert answer.certainty == certainty
+    # Nothing else of the report is touched, and the evaluation itself is as it was.
+    assert {name: found.report[name] for name in evaluation.report} == evaluation.report
+    assert "strangers" not in evaluation.report
+
+
+def test_a_folder_of_damaged_files_alone_is_counted_and_not_fatal(tmp_path, folders):
+    reader, evaluation = evaluated(tmp_path)
+    found = evaluate_ood(evaluation, reader, find_ood_folders([folders / "cut", folders / "walls"]))
+    cut, walls = found.report["strangers"]
+    assert (cut["folder"], cut["pictures"], cut["refused"]) == ("cut", 0, 1)
+    assert set(cut["certainty"].values()) == {0}
+    assert (walls["folder"], walls["pictures"]) == ("walls", 3)
+
+
+def test_the_evaluations_decision_says_which_answers_are_doubtful(tmp_path, folders):
+    reader, evaluation = evaluated(tmp_path, threshold=0.3, doubt=(0.29, 0.31))
+    sidecar = evaluation.bundle.sidecar
+    decision = sidecar.decision.model_copy(update={"doubt": (0.2, 0.8)})
+    local = replace(evaluation.bundle, sidecar=sidecar.model_copy(update={"decision": decision}))
+    strangers = find_ood_folders([folders / "walls"])
+    # Random weights answer near one half: clear of the one zone, inside the other.
+    # One of the three has too few pixels, and is doubtful whatever the zone.
+    for given, doubtful in ((evaluation, 1), (replace(evaluation, bundle=local), 3)):
+        (record,) = evaluate_ood(given, reader, strangers).report["strangers"]
+        assert record["certainty"] == {
+            "definite": 3 - doubtful,
+            "doubtful": doubtful,
+            "withheld": 0,
+        }
+
+
+def test_a_folder_without_images_is_the_users_to_mend(tmp_path, folders):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/notes.txt").write_text("no picture")
+    for folder, says in (
+        (tmp_path / "empty", "no image in the folder .*empty"),
+        (tmp_path / "texts", "no image in the folder .*texts"),
+        (tmp_path / "gone", "no folder .*gone"),
+        (folders / "walls/1.png", "1.png is a file; give folders"),
+    ):
+        with pytest.raises(InputError, match=says):
+            find_ood_folders([folders / "walls", folder])

@@ -1,0 +1,83 @@
+"""utils.evaluation.predictions_csv: a line an image, and which images such a file names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from utils.datasets.image_cache import FileFacts
+from utils.datasets.sample import Sample
+from utils.errors import InputError
+from utils.evaluation.predictions_csv import prediction_rows, read_names, write_predictions
+from utils.evaluation.strata import ScoredImages
+from utils.imaging.geometry import Rectangle
+
+# A name that a table has to quote.
+NAMES = ("a/1.png", 'a/"2", odd.png', "b/3.png")
+SAMPLES = tuple(
+    Sample(Path(name), name, row % 2, f"g{row}", region="hand", hardware=row == 2 or None)
+    for row, name in enumerate(NAMES)
+)
+
+
+def scored() -> ScoredImages:
+    return ScoredImages(
+        samples=SAMPLES,
+        files=tuple(
+            FileFacts("0" * 64, 80, 40, row == 1, Rectangle(0, 0, 80, 40)) for row in range(3)
+        ),
+        parts=("test",) * 3,
+        groups=("g0", "g1", "g2"),
+        labels=np.array([0, 1, 0]),
+        logit=np.array([-1.5, 0.25, 2.0], np.float32),
+        probability=np.array([0.25, 0.5, 0.75]),
+        maps=np.zeros((3, 2, 2), np.float32),
+        region=None,
+    )
+
+
+def test_a_line_says_what_an_image_is_and_what_was_answered():
+    rows = list(prediction_rows(scored(), 0.5))
+    assert list(rows[0]) == [
+        *("path", "part", "group", "label", "probability", "prediction"),
+        *("study", "region", "view", "hardware", "truncated", "logit"),
+    ]
+    assert [row["prediction"] for row in rows] == [0, 1, 1]
+    assert [row["truncated"] for row in rows] == [0, 1, 0]
+    assert [row["hardware"] for row in rows] == ["", "", 1]
+    assert (rows[2]["probability"], rows[2]["logit"]) == ("0.750000", "2.000000")
+
+
+def test_the_images_that_were_written_are_read_again(tmp_path):
+    write_predictions(scored(), 0.5, tmp_path / "predictions.csv")
+    assert read_names(tmp_path / "predictions.csv", SAMPLES) == set(NAMES)
+    other = Sample(Path("other"), "other", 0, "other")
+    assert read_names(tmp_path / "predictions.csv", (*SAMPLES, other)) == set(NAMES)
+
+
+def test_images_that_the_dataset_has_not_are_counted(tmp_path):
+    write_predictions(scored(), 0.5, tmp_path / "predictions.csv")
+    said = (
+        "2 of the 3 images that .* names are not among the 1 of the dataset, the first of them 'a/1"
+    )
+    with pytest.raises(InputError, match=said):
+        read_names(tmp_path / "predictions.csv", SAMPLES[2:])
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "cannot be read as a table: No such file"),
+        (b"\xff\xfe\x00path", "cannot be read as a table: 'utf-8'"),
+        (b"", "names no image"),
+        (b"path,label\n", "names no image"),
+        (b"name,label\na/1.png,0\n", "names no image: .* a column 'path'"),
+    ],
+)
+def test_what_is_no_such_table_is_the_users_to_mend(tmp_path, content, says):
+    if content is not None:
+        (tmp_path / "table.csv").write_bytes(content)
+    with pytest.raises(InputError, match=says):
+        read_names(tmp_path / "table.csv", SAMPLES)

@@ -1,0 +1,128 @@
+"""Predictive values: Bayes' rule by counting people, intervals against the bootstrap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from utils.evaluation.metrics import summarise
+from utils.evaluation.predictive_values import bayes, predictive_values
+from utils.inference.predictive_value import predictive_value_of_answers
+
+
+def answers(n: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Labels, probabilities and groups of one image each, with errors of both kinds."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(n) < 0.4).astype(int)
+    probabilities = np.clip(0.3 + 0.4 * labels + rng.normal(0, 0.22, n), 0.01, 0.99)
+    return labels, probabilities, [f"g{row}" for row in range(n)]
+
+
+def test_predictive_values_are_those_of_ten_thousand_people_counted_out():
+    # 1,000 have a fracture: 900 found, 100 missed; of 9,000 others 1,800 are called by mistake.
+    positive, negative = bayes(0.9, 0.8, 0.1)
+    assert positive == pytest.approx(900 / (900 + 1800))
+    assert negative == pytest.approx(7200 / (7200 + 100))
+
+
+def test_at_the_prevalence_of_the_data_they_are_scikit_learns_precision_of_each_class():
+    labels, probabilities, groups = answers()
+    (row,) = predictive_values(
+        labels, probabilities, groups, 0.5, [float(labels.mean())], resamples=0
+    )
+    called = probabilities >= 0.5
+    assert row["positive"]["value"] == pytest.approx(sk.precision_score(labels, called))
+    assert row["negative"]["value"] == pytest.approx(
+        sk.precision_score(labels, called, pos_label=0)
+    )
+    assert row["positive"]["low"] is None
+
+
+def test_intervals_are_those_of_a_bootstrap_of_groups_by_hand():
+    labels, probabilities, _ = answers(n=300)
+    groups = np.repeat(np.arange(100), 3)
+    (row,) = predictive_values(labels, probabilities, list(groups), 0.5, [0.1], resamples=3000)
+    rng = np.random.default_rng(11)
+    drawn = []
+    for _ in range(3000):
+        chosen = (3 * rng.integers(0, 100, 100)[:, None] + np.arange(3)).ravel()
+        truth, called = labels[chosen], probabilities[chosen] >= 0.5
+        drawn.append(
+            bayes(sk.recall_score(truth, called), sk.recall_score(1 - truth, ~called), 0.1)
+        )
+    expected = np.percentile(np.array(drawn), [2.5, 97.5], axis=0)
+    for number, name in enumerate(("positive", "negative")):
+        assert row[name]["low"] == pytest.approx(expected[0, number], abs=0.01)
+        assert row[name]["high"] == pytest.approx(expected[1, number], abs=0.01)
+
+
+@pytest.mark.parametrize("prevalence", [0.02, 0.1, 0.4])
+def test_what_a_bundle_tells_is_near_what_the_bootstrap_finds(prevalence):
+    labels, probabilities, groups = answers()
+    figures = summarise(labels, probabilities, groups, 0.5, resamples=3000)
+    (row,) = predictive_values(labels, probabilities, groups, 0.5, [prevalence], resamples=3000)
+    told = predictive_value_of_answers(figures, prevalence)
+    for positive, name in ((True, "positive"), (False, "negative")):
+        assert told[positive]["prevalence"] == prevalence
+        assert told[positive]["value"] == pytest.approx(row[name]["value"], abs=1e-12)
+        width = row[name]["high"] - row[name]["low"]
+        assert told[positive]["low"] == pytest.approx(row[name]["low"], abs=0.15 * width)
+        assert told[positive]["high"] == pytest.approx(row[name]["high"], abs=0.15 * width)
+
+
+def test_a_rarer_fracture_makes_an_alarm_worth_less_and_an_all_clear_more():
+    labels, probabilities, groups = answers()
+    rows = predictive_values(
+        labels, probabilities, groups, 0.5, [0.05, 0.1, 0.2, 0.4], resamples=100
+    )
+    alarms = [row["positive"]["value"] for row in rows]
+    clears = [row["negative"]["value"] for row in rows]
+    assert alarms == sorted(alarms)
+    assert clears == sorted(clears, reverse=True)
+
+
+def test_without_one_of_the_classes_nothing_is_told():
+    (row,) = predictive_values([1, 1], [0.4, 0.6], ["a", "b"], 0.5, [0.1], resamples=50)
+    assert row["positive"]["value"] is row["negative"]["value"] is None
+    assert row["positive"]["reason"] == "both classes are needed"
+    assert (
+        predictive_value_of_answers(
+            summarise([1, 1], [0.4, 0.6], ["a", "b"], 0.5, resamples=0), 0.1
+        )
+        == {}
+    )
+    assert predictive_value_of_answers({}, 0.1) == {}
+
+
+def test_an_answer_that_is_never_given_has_no_worth():
+    labels, probabilities, groups = [1, 0, 1, 0], [0.1, 0.2, 0.3, 0.4], list("abcd")
+    (row,) = predictive_values(labels, probabilities, groups, 0.9, [0.1], resamples=50)
+    assert row["positive"]["value"] is None
+    assert row["positive"]["reason"] == "no image is called positive"
+    assert row["negative"]["value"] == pytest.approx(0.9)
+    told = predictive_value_of_answers(
+        summarise(labels, probabilities, groups, 0.9, resamples=50), 0.1
+    )
+    assert set(told) == {False}
+    assert told[False]["value"] == pytest.approx(0.9)
+
+
+def test_an_answer_that_was_never_wrong_has_a_lower_limit_all_the_same():
+    figures = {
+        "sensitivity": {"value": 0.8, "low": 0.7, "high": 0.9},
+        "specificity": {"value": 1.0, "low": 0.9, "high": 1.0},
+    }
+    told = predictive_value_of_answers(figures, 0.1)[True]
+    assert told["value"] == told["high"] == 1.0
+    # The corner: 7 of 10 found, 9 of 90 called by mistake.
+    assert told["low"] == pytest.approx(7 / (7 + 9))
+
+
+def test_figures_without_intervals_give_a_value_without_one():
+    figures = {
+        "sensitivity": {"value": 0.9, "low": None, "high": None},
+        "specificity": {"value": 0.8, "low": 0.7, "high": 0.9},
+    }
+    told = predictive_value_of_answers(figures, 0.1)[True]
+    assert told == {"prevalence": 0.1, "value": pytest.approx(1 / 3), "low": None, "high": None}

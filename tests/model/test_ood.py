@@ -1,0 +1,105 @@
+"""Familiarity: a Mahalanobis distance, two borders, and limits that radiographs seldom pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import mahalanobis
+from sklearn.covariance import LedoitWolf
+
+from tests.support.bundles import opinion
+from utils.errors import SetupError
+from utils.model.ood import (
+    CODES,
+    FALSE_ALARMS,
+    INVERTED,
+    NOT_A_RADIOGRAPH,
+    UNLIKE_TRAINING,
+    UNSUPPORTED_REGION,
+    OODDetector,
+    fit_ood_detector,
+)
+
+CHANNELS = 6
+
+
+def cloud(count: int, middle: float, seed: int) -> np.ndarray:
+    """Embeddings around a place, of very different spread in each channel, two of them correlated."""
+    random = np.random.default_rng(seed)
+    drawn = random.normal(size=(count, CHANNELS))
+    drawn[:, 1] += drawn[:, 0]
+    return ((drawn + middle) * np.array([1, 2, 0.1, 5, 1, 1])).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> OODDetector:
+    """Familiar with a cloud at 0; strangers are at 6, inverted radiographs at -6."""
+    return fit_ood_detector(cloud(600, 0, 1), cloud(400, 0, 2), cloud(200, 6, 3), cloud(200, -6, 4))
+
+
+def test_the_distance_is_mahalanobis_of_a_shrunk_gaussian(fitted: OODDetector) -> None:
+    familiar, asked = cloud(600, 0, 1).astype(np.float64), cloud(5, 2, 9)
+    spread = familiar.std(axis=0)
+    gaussian = LedoitWolf(assume_centered=True).fit((familiar - familiar.mean(axis=0)) / spread)
+    inverse = np.linalg.inv(gaussian.covariance_ * np.outer(spread, spread))
+    expected = [mahalanobis(row, familiar.mean(axis=0), inverse) / CHANNELS**0.5 for row in asked]
+    np.testing.assert_allclose(fitted.scores(asked)[UNLIKE_TRAINING], expected, rtol=0.01)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_doubt_is_raised_without_cause_as_seldom_as_it_says(
+    fitted: OODDetector, code: str
+) -> None:
+    fresh = cloud(4000, 0, 5)
+    raised = np.mean([code in fitted.doubts(row) for row in fresh])
+    assert raised <= 2 * FALSE_ALARMS[code] + 0.005
+
+
+def test_what_is_learned_of_is_told_apart(fitted: OODDetector) -> None:
+    assert all(NOT_A_RADIOGRAPH in fitted.doubts(row) for row in cloud(50, 6, 6))
+    assert all(INVERTED in fitted.doubts(row) for row in cloud(50, -6, 7))
+    assert not any(NOT_A_RADIOGRAPH in fitted.doubts(row) for row in cloud(50, -6, 7))
+
+
+def test_something_never_seen_of_another_kind_is_unsupported(fitted: OODDetector) -> None:
+    # Away from all, along both borders: neither towards strangers nor towards what is inverted.
+    along = np.linalg.qr(np.column_stack([fitted.borders, np.eye(CHANNELS)]))[0][:, 2]
+    aside = fitted.mean + 12 * along @ np.linalg.inv(fitted.whitening)
+    assert fitted.doubts(aside.astype(np.float32)) == (UNSUPPORTED_REGION,)
+
+
+def test_beyond_the_border_itself_a_stranger_need_not_be_far_away(fitted: OODDetector) -> None:
+    near = replace(fitted, limits={**fitted.limits, UNLIKE_TRAINING: 1e9, UNSUPPORTED_REGION: 1e9})
+    assert all(near.doubts(row) == (NOT_A_RADIOGRAPH,) for row in cloud(50, 6, 6))
+    assert not any(NOT_A_RADIOGRAPH in near.doubts(row) for row in cloud(400, 0, 7))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ((), ()),
+        ((UNLIKE_TRAINING,), (UNLIKE_TRAINING,)),
+        ((UNLIKE_TRAINING, UNSUPPORTED_REGION), (UNSUPPORTED_REGION,)),
+        ((NOT_A_RADIOGRAPH,), ()),
+        ((UNLIKE_TRAINING, NOT_A_RADIOGRAPH), (NOT_A_RADIOGRAPH,)),
+        ((UNLIKE_TRAINING, UNSUPPORTED_REGION, NOT_A_RADIOGRAPH), (NOT_A_RADIOGRAPH,)),
+        ((UNLIKE_TRAINING, UNSUPPORTED_REGION, INVERTED), (INVERTED,)),
+        ((UNLIKE_TRAINING, NOT_A_RADIOGRAPH, INVERTED), (NOT_A_RADIOGRAPH,)),
+    ],
+)
+def test_of_the_doubts_about_distance_the_gravest_is_told(
+    said: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    assert opinion(*said, channels=4).doubts(np.ones(4, np.float32)) == told
+
+
+def test_arrays_that_do_not_fit_together_are_refused() -> None:
+    whole = opinion(channels=4)
+    with pytest.raises(SetupError, match="does not fit together"):
+        OODDetector(whole.mean, whole.whitening[:3], whole.borders, whole.offsets, whole.limits)
+    with pytest.raises(SetupError, match="does not fit together"):
+        OODDetector(
+            whole.mean, whole.whitening, whole.borders, whole.offsets, {UNLIKE_TRAINING: 1.0}
+        )

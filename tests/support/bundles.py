@@ -1,0 +1,107 @@
+"""A real bundle of a small network with random weights, for tests that need one to answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.model.architectures import ARCHITECTURES
+from utils.model.bundle import TrainingManifest, save_bundle
+from utils.model.ood import CODES, OODDetector
+from utils.model.self_test import self_test_input
+from utils.model.sidecar import (
+    CHECKSUM,
+    CalibrationSection,
+    Decision,
+    Labels,
+    checksum,
+    sidecar_path,
+)
+from utils.model_builder import COARSE
+from utils.preprocess import PreprocessSpec, scale
+
+
+def tiny_bundle(
+    folder: Path,
+    *,
+    architecture: str = "custom",
+    image_size: int = 64,
+    detail: str = COARSE,
+    regions: Sequence[str] = ("hand", "leg"),
+    seed: int = 0,
+    threshold: float = 0.5,
+    doubt: tuple[float, float] = (0.4, 0.6),
+    split: dict[str, object] | None = None,
+    ood_detector: OODDetector | None = None,
+) -> Path:
+    """Save a bundle as ``folder/best_model.h5`` and return that path."""
+    import keras
+
+    from utils.gradcam import Outputs, explain
+    from utils.model_builder import build_model
+
+    keras.utils.set_random_seed(seed)
+    network = build_model(architecture, image_size, regions=regions, detail=detail)
+    spec = PreprocessSpec(image_size, ARCHITECTURES[architecture].scaling)
+    outputs = Outputs.of(
+        explain(network).predict_on_batch(scale(self_test_input(image_size), spec.scaling))
+    )
+    path = folder / "best_model.h5"
+    save_bundle(
+        path,
+        network,
+        spec=spec,
+        regions=regions,
+        labels=Labels(meaning="A positive answer means that the drawn bone has a gap."),
+        decision=Decision(
+            calibration=CalibrationSection(slope=1.0, intercept=0.0),
+            threshold=threshold,
+            chosen_by="fixed by the test",
+            doubt=doubt,
+        ),
+        scale_top=1.0,
+        self_test=outputs,
+        training={
+            "dataset": "drawn",
+            "counts": {},
+            "seed": seed,
+            "args": {},
+            "split": split or {"seed": seed, "fractions": [0.7, 0.15, 0.15]},
+        },
+        metrics={},
+        seen=TrainingManifest(frozenset(), np.zeros((0, 32), np.uint8)),
+        ood_detector=ood_detector,
+    )
+    return path
+
+
+@contextmanager
+def altered_sidecar(model: Path) -> Iterator[dict[str, Any]]:
+    """Yield a sidecar's content to change; it is written back with the checksum of what it says then."""
+    path = sidecar_path(model)
+    content = json.loads(path.read_text())
+    yield content
+    content[CHECKSUM] = checksum(content)
+    path.write_text(json.dumps(content))
+
+
+def opinion(*said: str, channels: int = 192) -> OODDetector:
+    """Return a familiarity that says these codes of every picture, and no others.
+
+    Args:
+        said: the codes.
+        channels: of the embedding; 192 is the custom network's.
+    """
+    nothing = np.zeros((channels, channels), np.float32)
+    return OODDetector(
+        mean=np.zeros(channels, np.float32),
+        whitening=nothing,
+        borders=nothing[:, :2],
+        offsets=np.zeros(2, np.float32),
+        limits={code: -1.0 if code in said else 1.0 for code in CODES},
+    )

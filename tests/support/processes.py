@@ -1,0 +1,108 @@
+"""Programs that tests and benchmarks start: with clean settings, waited for, and none left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def stop(process: subprocess.Popen[Any], seconds: float, asked: int = signal.SIGTERM) -> None:
+    """End a process that may have ended already: ask it by a signal, wait, and kill it after that."""
+    process.send_signal(asked)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path],
+    *,
+    seconds: float = 10.0,
+    asked: int = signal.SIGTERM,
+    **options: Any,
+) -> Iterator[subprocess.Popen[Any]]:
+    """Run a program until the block ends, however it ends; then it is stopped.
+
+    Args:
+        command: the program and its arguments.
+        seconds, asked: see ``stop``.
+        options: of ``subprocess.Popen``.
+    """
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            stop(process, seconds, asked)
+
+
+@contextmanager
+def gunicorn(
+    target: str, flags: Sequence[str], log: Path, *, seconds: float, **options: Any
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run gunicorn on a free port of loopback until the block ends; yields its URL and process.
+
+    Args:
+        target: module and name of the app.
+        flags: of gunicorn.
+        log: file for all that it says.
+        seconds: it may take to stop.
+        options: of ``subprocess.Popen``.
+    """
+    address = f"127.0.0.1:{_free_port()}"
+    command = [sys.executable, "-m", "gunicorn", *flags, "-b", address, target]
+    with (
+        log.open("wb") as said,
+        running(
+            command, seconds=seconds, stdout=said, stderr=subprocess.STDOUT, **options
+        ) as process,
+    ):
+        yield f"http://{address}", process
+
+
+def _free_port() -> int:
+    """Return a port of loopback that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this environment without the settings that its owner may have for another server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FRACTURE_")}
+
+
+def app_environment(folder: Path, cache: Path, changes: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of an app whose files all lie in a folder.
+
+    Args:
+        folder: for uploads and the key.
+        cache: where the engine keeps what it made of the model.
+        changes: more FRACTURE_* settings.
+    """
+    return clean_environment() | {
+        "FRACTURE_UPLOAD_FOLDER": str(folder / "uploads"),
+        "FRACTURE_INSTANCE_FOLDER": str(folder / "instance"),
+        "FRACTURE_CACHE_FOLDER": str(cache),
+        **changes,
+    }
+
+
+def until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something has happened; it is at fault where that takes longer than ``seconds``."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)

@@ -1,0 +1,108 @@
+"""A teacher: its loss, what it leaves of itself in its student, and whom it must not teach."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.support.bundles import tiny_bundle
+from tests.support.trees import fracatlas_corpus
+from tests.training.test_trainer import PLAN
+from utils.datasets.training_set import TrainingSet
+from utils.model.bundle import load_network, read_bundle
+from utils.model_builder import feature_maps
+from utils.preprocess import scale
+from utils.training.config import TrainingConfig
+from utils.training.distillation import DistillationLoss, Teacher
+from utils.training.finalize import train
+from utils.training.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
+    """A drawn FracAtlas, read and split."""
+    return fracatlas_corpus(tmp_path_factory.mktemp("data"), size=64)
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
+    """Plan of a student of a network of another build, scaling and resolution of its maps."""
+    folder = tmp_path_factory.mktemp("teacher")
+    teacher = tiny_bundle(folder, architecture="mobilenetv2", image_size=96)
+    return replace(PLAN, image_size=64, epochs=3, teacher=str(teacher), teacher_weight=0.5)
+
+
+def added(logit: list[float], told: list[float], *pairs: tuple[np.ndarray, np.ndarray]) -> float:
+    """What the layer adds to the loss."""
+    layer = DistillationLoss(2.0)
+    tensors = [keras.ops.convert_to_tensor(np.array(x, np.float32)[:, None]) for x in (logit, told)]
+    maps = [tuple(keras.ops.convert_to_tensor(one) for one in pair) for pair in pairs]
+    assert np.array_equal(np.asarray(layer((*tensors, maps)))[:, 0], np.float32(logit))
+    return float(layer.losses[0])
+
+
+def test_a_student_that_is_sure_of_what_its_teacher_is_sure_of_loses_little() -> None:
+    assert added([20.0, -20.0], [20.0, -20.0]) == pytest.approx(0.0, abs=1e-5)
+    assert added([20.0], [-20.0]) == pytest.approx(2 * 20.0, rel=1e-5)
+    assert added([1.0], [0.0]) == pytest.approx(np.log(1 + np.e) + np.log(1 + 1 / np.e), rel=1e-5)
+
+
+def test_the_loss_of_a_map_is_the_share_of_its_variance_that_is_not_explained() -> None:
+    target = np.random.default_rng(0).normal(3, 5, (2, 4, 4, 6)).astype(np.float32)
+    mean = np.broadcast_to(target.mean(axis=(0, 1, 2)), target.shape)
+    nothing = added([20.0], [20.0])
+    assert added([20.0], [20.0], (target, target)) - nothing == pytest.approx(0.0, abs=1e-5)
+    assert added([20.0], [20.0], (mean, target)) - nothing == pytest.approx(2.0, rel=1e-4)
+
+
+def test_a_student_comes_to_see_what_its_teacher_sees(
+    tmp_path: Path, corpus: TrainingSet, taught: TrainingConfig
+) -> None:
+    """With no other task; nothing of the teacher is in the student's bundle."""
+    plan = replace(taught, epochs=8, location_weight=0.0, region_weight=0.0, teacher_weight=100.0)
+    outcome = train(plan, corpus, tmp_path / "run", tmp_path / "m.h5")
+    with (tmp_path / "run" / "history.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < 0.8 * losses[0]
+    student = read_bundle(tmp_path / "m.h5")
+    assert outcome["sha256"] == student.sha256
+    assert student.training["args"]["teacher"] == "best_model.h5"
+    assert plan.teacher is not None
+    assert student.training["built_on"] == [read_bundle(Path(plan.teacher)).sha256]
+    assert load_network(student).name == "custom"
+
+
+def test_a_taught_run_goes_on_where_it_stopped_and_its_teacher_learns_nothing(
+    tmp_path: Path, corpus: TrainingSet, taught: TrainingConfig
+) -> None:
+    assert taught.teacher is not None
+    first = Trainer(taught, corpus, tmp_path)
+    first.start()
+    first._compile("fine-tuning")
+    first._run_epoch("fine-tuning", 3, 1e-3, [])
+    again = Trainer(taught, corpus, tmp_path)
+    again.resume()
+    for ours, theirs in zip(again.model.get_weights(), first.model.get_weights(), strict=True):
+        assert np.array_equal(ours, theirs)
+    assert again.fit() == "completed"
+    assert again.teacher is not None
+    fresh = Teacher(Path(taught.teacher), 64)
+    for before, after in zip(
+        fresh.network.get_weights(), again.teacher.network.get_weights(), strict=True
+    ):
+        assert np.array_equal(before, after)
+    # Nor does it drop anything while it teaches.
+    shown = scale(corpus.prepared.images[:2], fresh.scaling)
+    training, serving = (again.teacher.network(shown, training=mode)[0] for mode in (True, False))
+    assert np.array_equal(training, serving)
+
+
+def test_feature_maps_come_in_three_resolutions(taught: TrainingConfig) -> None:
+    assert taught.teacher is not None
+    maps = feature_maps(load_network(read_bundle(Path(taught.teacher))))
+    assert [one.shape[1] for one in maps] == [3, 6, 12]

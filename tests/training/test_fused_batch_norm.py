@@ -1,0 +1,91 @@
+"""Batch normalisation in one operation: the same figures as Keras's own, and weight files that fit both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from utils.model_builder import batch_norms, build_model
+from utils.training import fused_batch_norm as fused_norm
+from utils.training.fused_batch_norm import with_fused_batch_norm
+
+PICTURES = np.random.default_rng(0).random((8, 32, 32, 3), dtype=np.float32)
+
+
+@pytest.fixture
+def pair() -> tuple[keras.Model, keras.Model]:
+    """Keras's own network and its fused twin."""
+    keras.utils.set_random_seed(0)
+    own = build_model("custom", 32, regions=("hand", "leg"), dropout=0.0)
+    return own, with_fused_batch_norm(own)
+
+
+@pytest.fixture
+def bfloat16() -> Iterator[None]:
+    """Layers are built under mixed precision."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def test_every_layer_is_replaced_and_begins_with_the_same_weights(
+    pair: tuple[keras.Model, keras.Model],
+) -> None:
+    own, twin = pair
+    kinds = {type(layer) for layer in batch_norms(twin)}
+    assert kinds == {fused_norm.BatchNormalization}
+    assert [layer.name for layer in own.layers] == [layer.name for layer in twin.layers]
+    for mine, its in zip(own.get_weights(), twin.get_weights(), strict=True):
+        assert np.array_equal(mine, its)
+
+
+def test_a_step_gives_the_statistics_and_gradients_that_keras_gives() -> None:
+    inputs = keras.Input((32, 32, 3))
+    features = keras.layers.Conv2D(5, 3, name="before")(inputs)
+    features = keras.layers.BatchNormalization(momentum=0.5, name="norm")(features)
+    features = keras.layers.Conv2D(2, 3, activation="tanh", name="after")(features)
+    own = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(features))
+    twin = with_fused_batch_norm(own)
+    began = own.get_weights()
+    for model in (own, twin):
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.train_on_batch(PICTURES, np.ones((8, 2), np.float32))
+    for mine, its, before in zip(own.weights, twin.weights, began, strict=True):
+        np.testing.assert_allclose(its.numpy(), mine.numpy(), rtol=1e-4, atol=1e-6)
+        # A bias in front of the normalisation has no gradient.
+        assert mine.path == "before/bias" or np.abs(its.numpy() - before).max() > 1e-4, mine.path
+
+
+def test_held_statistics_are_used_and_stay(
+    bfloat16: None, pair: tuple[keras.Model, keras.Model]
+) -> None:
+    _, twin = pair
+    for model in pair:
+        for layer in batch_norms(model):
+            layer.trainable = False
+            layer.moving_mean.assign(np.full(layer.moving_mean.shape, -0.1))
+    before = [layer.moving_mean.numpy() for layer in batch_norms(twin)]
+    wanted, given = (model(PICTURES, training=True)["logit"].numpy() for model in pair)
+    assert np.abs(wanted).max() > 1e-3
+    np.testing.assert_allclose(given, wanted, rtol=0.05, atol=2e-3)
+    for was, layer in zip(before, batch_norms(twin), strict=True):
+        assert np.array_equal(was, layer.moving_mean.numpy())
+
+
+def test_weight_files_fit_both(tmp_path: Path, pair: tuple[keras.Model, keras.Model]) -> None:
+    own, twin = pair
+    twin.set_weights([array + 1 for array in twin.get_weights()])
+    twin.save_weights(tmp_path / "twin.weights.h5")
+    own.load_weights(tmp_path / "twin.weights.h5")
+    for mine, its in zip(own.get_weights(), twin.get_weights(), strict=True):
+        assert np.array_equal(mine, its)
+
+
+def test_another_backend_trains_the_network_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = build_model("custom", 32)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert with_fused_batch_norm(own) is own

@@ -1,0 +1,159 @@
+"""A request's body has a time and is read to its end, so that a client sees the answer."""
+
+from __future__ import annotations
+
+import gc
+import io
+import socket
+import threading
+import time
+import weakref
+
+import pytest
+from werkzeug.exceptions import RequestTimeout
+
+from utils.web.middleware.body import REFUSAL_SECONDS, Body, BodyGuard, Watch
+
+
+def guarded(app: object, **bounds: float) -> BodyGuard:
+    return BodyGuard(app, **{"seconds": 5, "most": 1000, **bounds})  # type: ignore[arg-type]
+
+
+def ignore(environ, start_response):
+    start_response("200 OK", [])
+    return [b"done"]
+
+
+def call(guard: BodyGuard, **environ: object) -> list[bytes]:
+    """Do with the answer what a server does: send it, then close it."""
+    answer = guard(environ, lambda status, headers: lambda piece: None)  # type: ignore[arg-type]
+    sent = list(answer)
+    if hasattr(answer, "close"):
+        answer.close()
+    return sent
+
+
+def test_what_the_app_leaves_of_a_body_is_read_away():
+    stream = io.BytesIO(bytes(500) + b"next request")
+    answer = call(guarded(ignore), CONTENT_LENGTH="500", **{"wsgi.input": stream})
+    assert answer == [b"done"]
+    assert stream.read() == b"next request"
+
+
+def test_a_chunked_body_is_read_to_its_end():
+    stream = io.BytesIO(bytes(500))
+    call(guarded(ignore), HTTP_TRANSFER_ENCODING="chunked", **{"wsgi.input": stream})
+    assert stream.tell() == 500
+
+
+def test_reading_away_has_a_limit():
+    stream = io.BytesIO(bytes(5000))
+    call(guarded(ignore), CONTENT_LENGTH="5000", **{"wsgi.input": stream})
+    assert stream.tell() == 1000
+
+
+def test_a_request_without_a_body_is_passed_on_as_it_is():
+    class Untouchable:
+        def read(self, size: int = -1) -> bytes:
+            raise AssertionError("read")
+
+    assert call(guarded(ignore), **{"wsgi.input": Untouchable()}) == [b"done"]
+
+
+def test_the_app_reads_the_whole_body_through_the_guard():
+    def echo(environ, start_response):
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].readline(), environ["wsgi.input"].read()]
+
+    stream = io.BytesIO(b"one\ntwo\nthree")
+    answer = call(guarded(echo), CONTENT_LENGTH="13", **{"wsgi.input": stream})
+    assert answer == [b"one\n", b"two\nthree"]
+
+
+def test_a_client_that_stops_sending_is_cut_off():
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.makefile("rb", buffering=0) as stream:
+        theirs.sendall(b"half")
+        body = Body(stream, ours, watch=Watch(0.2), declared=8)  # type: ignore[arg-type]
+        assert body.read(8) == b"half"
+        began = time.monotonic()
+        with pytest.raises(RequestTimeout):
+            body.read(8)
+        assert time.monotonic() - began < 2
+
+
+def test_the_clock_stops_when_the_body_has_arrived():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        body = Body(io.BytesIO(b"whole"), ours, watch=Watch(0.1), declared=5)
+        body.read(5)
+        time.sleep(0.3)
+        # The next request on the same connection still arrives.
+        theirs.sendall(b"GET")
+        assert ours.recv(3) == b"GET"
+
+
+def test_one_thread_watches_all_bodies_and_each_has_its_own_time():
+    watch = Watch(0.3)
+    before = threading.active_count()
+    pairs = [socket.socketpair() for _ in range(5)]
+    ended = []
+    for ours, _ in pairs:
+        body = Body(ours.makefile("rb", buffering=0), ours, watch=watch, declared=8)  # type: ignore[arg-type]
+        began = time.monotonic()
+        time.sleep(0.05)
+        ended.append((body, began))
+    assert threading.active_count() == before + 1
+    for body, began in ended:
+        with pytest.raises(RequestTimeout):
+            body.read(8)
+        assert 0.25 < time.monotonic() - began < 2
+    # It still watches after a time without a body.
+    ours, theirs = socket.socketpair()
+    late = Body(ours.makefile("rb", buffering=0), ours, watch=watch, declared=8)  # type: ignore[arg-type]
+    with pytest.raises(RequestTimeout):
+        late.read(8)
+    for pair in (*pairs, (ours, theirs)):
+        for end in pair:
+            end.close()
+
+
+def test_the_answer_is_sent_before_the_rest_of_the_body_is_read():
+    stream = io.BytesIO(bytes(500))
+    answer = guarded(ignore)(
+        {"CONTENT_LENGTH": "500", "wsgi.input": stream},  # type: ignore[arg-type]
+        lambda status, headers: lambda piece: None,
+    )
+    assert next(iter(answer)) == b"done"
+    assert stream.tell() == 0
+    answer.close()  # type: ignore[attr-defined]
+    assert stream.tell() == 500
+
+
+def test_a_client_that_is_refused_and_goes_on_slowly_is_cut_off_soon():
+    def refuse(environ, start_response):
+        start_response("503 SERVICE UNAVAILABLE", [])
+        return [b"later"]
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.makefile("rb", buffering=0) as stream:
+        theirs.sendall(b"half")
+        began = time.monotonic()
+        answer = call(
+            guarded(refuse, seconds=60),
+            CONTENT_LENGTH="8",
+            **{"wsgi.input": stream, "gunicorn.socket": ours},
+        )
+        assert answer == [b"later"]
+        assert time.monotonic() - began < 2 * REFUSAL_SECONDS
+
+
+def test_a_body_that_is_over_is_not_kept():
+    watch = Watch(60)
+    body = Body(io.BytesIO(b"whole"), None, watch=watch, declared=5)
+    time.sleep(0.1)  # The watch has begun to wait for its end.
+    body.close()
+    left = weakref.ref(body)
+    del body
+    gc.collect()
+    assert left() is None

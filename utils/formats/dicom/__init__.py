@@ -1,0 +1,1 @@
+"""DICOM files: elements, pixel data, windowing."""

@@ -1,0 +1,327 @@
+"""Turns the bytes of a DICOM file into the few header elements and the pixel bytes that are wanted.
+
+pydicom's own reader builds an object for everything it meets: a small file of empty sequence items
+costs gigabytes, deep nesting ends in a RecursionError, a deflated one unpacks without bound. This
+walk skips what is not wanted, keeps no patient's name, and is bounded in every respect.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from utils.errors import TooLarge, UnreadableImage, UnsupportedFormat
+from utils.formats.inflating import count_unpacked
+from utils.imaging.radiograph import Limits
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+
+PIXEL_DATA = 0x7FE00010
+_TRANSFER_SYNTAX = 0x00020010
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_UNDEFINED = 0xFFFFFFFF
+_LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+# Elements and items walked in one file; a radiograph's header has some hundreds.
+MAX_ELEMENTS = 200_000
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How elements are written: with their type or without, and in which byte order."""
+
+    explicit: bool = True
+    little: bool = True
+
+    @property
+    def order(self) -> str:
+        """The byte order in struct's letters."""
+        return "<" if self.little else ">"
+
+
+@dataclass(frozen=True)
+class Element:
+    """Where an element's value lies in the file; ``end`` is None where no length is given."""
+
+    tag: int
+    start: int
+    end: int | None
+    encoding: Encoding
+
+
+@dataclass
+class DicomFile:
+    """The wanted elements of one DICOM file.
+
+    Args:
+        content: the bytes that the elements' positions refer to (unpacked, where deflated).
+        transfer_syntax: UID, "" where the file does not say.
+        elements: by tag.
+    """
+
+    content: bytes
+    transfer_syntax: str = ""
+    elements: dict[int, Element] = field(default_factory=dict)
+    _walked: int = 0
+
+    def __contains__(self, tag: int) -> bool:
+        return tag in self.elements
+
+    def value(self, tag: int) -> bytes | None:
+        """Return an element's bytes, None where it is missing."""
+        element = self.elements.get(tag)
+        if element is None or element.end is None:
+            return None
+        return self.content[element.start : element.end]
+
+    def text(self, tag: int) -> str:
+        """Return the first of an element's strings, "" where it is missing or empty."""
+        value = self.value(tag) or b""
+        return value.split(b"\\")[0].decode("ascii", "replace").strip(" \0")
+
+    def number(self, tag: int) -> float | None:
+        """Return the first of an element's decimal strings (DS, IS), None where there is none.
+
+        Raises:
+            UnreadableImage: it is no number.
+        """
+        text = self.text(tag)
+        if not text:
+            return None
+        try:
+            return float(text)
+        except ValueError:
+            raise UnreadableImage(
+                f"the DICOM header is damaged: {name_tag(tag)} should be a number"
+            ) from None
+
+    def integers(self, tag: int, *, signed: bool = False) -> tuple[int, ...]:
+        """Return an element's 16-bit integers (US, SS), () where it is missing or empty."""
+        value = self.value(tag) or b""
+        count = len(value) // 2
+        if not count:
+            return ()
+        letter = "h" if signed else "H"
+        order = self.elements[tag].encoding.order
+        return struct.unpack_from(f"{order}{count}{letter}", value)
+
+    def first_item(self, tag: int, wanted: Collection[int]) -> DicomFile | None:
+        """Return the wanted elements of a sequence's first item, None where there is no item."""
+        element = self.elements.get(tag)
+        if element is None:
+            return None
+        end = len(self.content) if element.end is None else element.end
+        if element.start + 8 > end:
+            return None
+        marker, length = self._tag_and_length(element.start, element.encoding)
+        if marker != _ITEM:
+            return None
+        start = element.start + 8
+        item = DicomFile(self.content, self.transfer_syntax, _walked=self._walked)
+        stop = end if length == _UNDEFINED else min(end, start + length)
+        item._collect(start, stop, element.encoding, wanted)
+        return item
+
+    def fragments(self) -> bytes:
+        """Return the compressed frame: the fragments of encapsulated pixel data, joined.
+
+        Raises:
+            UnreadableImage: the file ends before the sequence does, or it is damaged.
+
+        Source:
+            DICOM PS3.5, A.4.
+        """
+        element = self.elements[PIXEL_DATA]
+        position, parts = element.start, []
+        while True:
+            marker, length = self._tag_and_length(position, element.encoding)
+            position += 8
+            if marker == _SEQUENCE_END:
+                break
+            if marker != _ITEM or length == _UNDEFINED:
+                raise UnreadableImage("the DICOM file is damaged: its pixel data is out of order")
+            self._step()
+            self._check_end(position + length)
+            parts.append((position, position + length))
+            position += length
+        # The first item is the table of offsets, which a single frame does not need.
+        return b"".join(self.content[start:end] for start, end in parts[1:])
+
+    def _step(self) -> None:
+        self._walked += 1
+        if self._walked > MAX_ELEMENTS:
+            raise UnreadableImage(
+                f"the DICOM file has over {MAX_ELEMENTS:,} elements; no radiograph needs as many"
+            )
+
+    def _check_end(self, end: int) -> None:
+        if end > len(self.content):
+            raise UnreadableImage(
+                "the DICOM file ends early, or is damaged: an element reaches beyond its end; "
+                "send the complete file"
+            )
+
+    def _tag_and_length(self, position: int, encoding: Encoding) -> tuple[int, int]:
+        self._check_end(position + 8)
+        group, number, length = struct.unpack_from(f"{encoding.order}HHL", self.content, position)
+        return group << 16 | number, length
+
+    def _header(self, position: int, encoding: Encoding) -> tuple[int, int, int, Encoding]:
+        """Return tag, length, where the value starts, and the encoding of what it holds."""
+        tag, length = self._tag_and_length(position, encoding)
+        kind = self.content[position + 4 : position + 6]
+        # Some writers fall back to elements without a type inside a file that has types.
+        if not encoding.explicit or tag >> 16 == 0xFFFE or not _is_kind(kind):
+            return tag, length, position + 8, Encoding(False, encoding.little)
+        if kind not in _LONG_VRS:
+            (length,) = struct.unpack_from(f"{encoding.order}H", self.content, position + 6)
+            return tag, length, position + 8, encoding
+        self._check_end(position + 12)
+        (length,) = struct.unpack_from(f"{encoding.order}L", self.content, position + 8)
+        return tag, length, position + 12, encoding
+
+    def _walk(self, position: int, end: int, encoding: Encoding) -> Iterator[Element]:
+        """Yield the elements of one level, until an item's end, the pixel data or ``end``."""
+        while position + 8 <= end:
+            self._step()
+            tag, length, start, inner = self._header(position, encoding)
+            if tag == _ITEM_END:
+                return
+            if length == _UNDEFINED:
+                yield Element(tag, start, None, inner)
+                if tag == PIXEL_DATA:
+                    return
+                position = self._skip(start, inner)
+            else:
+                self._check_end(start + length)
+                yield Element(tag, start, start + length, inner)
+                if tag == PIXEL_DATA:
+                    return
+                position = start + length
+
+    def _skip(self, position: int, encoding: Encoding) -> int:
+        """Return the position after a sequence of undefined length, however deep it nests."""
+        inside_item = [False]
+        while inside_item:
+            self._step()
+            if inside_item[-1]:
+                tag, length, start, _ = self._header(position, encoding)
+                closes = tag == _ITEM_END
+            else:
+                tag, length = self._tag_and_length(position, encoding)
+                start, closes = position + 8, tag == _SEQUENCE_END
+                if not closes and tag != _ITEM:
+                    raise UnreadableImage("the DICOM file is damaged: a sequence is out of order")
+            if closes:
+                inside_item.pop()
+                position = start
+            elif length == _UNDEFINED:
+                inside_item.append(not inside_item[-1])
+                position = start
+            else:
+                position = start + length
+            self._check_end(position)
+        return position
+
+    def _collect(
+        self, position: int, end: int, encoding: Encoding, wanted: Collection[int]
+    ) -> None:
+        for element in self._walk(position, end, encoding):
+            if element.tag in wanted:
+                self.elements.setdefault(element.tag, element)
+
+
+def name_tag(tag: int) -> str:
+    """Write a tag as the standard does."""
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def starts_dicom(content: bytes) -> bool:
+    """Say whether bytes are a DICOM file, with its 128-byte preamble or without."""
+    return _dataset_start(content) is not None
+
+
+def read_elements(content: bytes, wanted: Collection[int], limits: Limits) -> DicomFile:
+    """Read the wanted top-level elements of a DICOM file.
+
+    Args:
+        content: the whole file.
+        wanted: tags; the walk ends at the pixel data.
+        limits: ``max_bytes`` also bounds what a deflated file may unpack to.
+
+    Raises:
+        UnsupportedFormat: it is no DICOM file.
+        UnreadableImage: it is damaged, or ends inside an element.
+        TooLarge: it is deflated and unpacks beyond the limit.
+
+    Source:
+        DICOM PS3.10, 7.1 (file meta information) and PS3.5, 7.1 (elements).
+    """
+    start = _dataset_start(content)
+    if start is None:
+        raise UnsupportedFormat("this is no DICOM file")
+    file = DicomFile(content)
+    position = start
+    while content[position : position + 2] == b"\x02\0":
+        file._step()
+        tag, length, value, _ = file._header(position, Encoding())
+        position = value + length
+        file._check_end(position)
+        if tag in wanted or tag == _TRANSFER_SYNTAX:
+            file.elements[tag] = Element(tag, value, position, Encoding())
+    file.transfer_syntax = file.text(_TRANSFER_SYNTAX)
+    if file.transfer_syntax == DEFLATED:
+        meta = content[:position]
+        file.content = meta + _inflate(content, position, limits)
+    first = file.content[position : position + 8]
+    file._collect(position, len(file.content), _encoding(first, file.transfer_syntax), wanted)
+    return file
+
+
+def _is_kind(kind: bytes) -> bool:
+    return len(kind) == 2 and kind.isalpha() and kind.isupper()
+
+
+def _dataset_start(content: bytes) -> int | None:
+    """Return where the elements begin, after the preamble or at once; None for no DICOM."""
+    if content[128:132] == b"DICM":
+        return 132
+    if content[:4] == b"DICM":
+        return 4
+    if len(content) < 16:
+        return None
+    group, number, length = struct.unpack_from("<HHL", content)
+    kind = _is_kind(content[4:6])
+    if group == 0x0002 and number <= 0x0102 and kind:
+        return 0
+    # Without file meta information a dataset starts with the group that identifies the image.
+    if group == 0x0008 and number <= 0x0020 and (kind or length <= 64):
+        return 0
+    if content[:3] == b"\0\x08\0" and content[3] <= 0x20 and kind:
+        return 0
+    return None
+
+
+def _encoding(first: bytes, transfer_syntax: str) -> Encoding:
+    """Judge the encoding from the transfer syntax, and by the first element where that errs."""
+    little = first[:1] != b"\0" if not transfer_syntax else transfer_syntax != BIG_ENDIAN
+    return Encoding(explicit=_is_kind(first[4:6]), little=little)
+
+
+def _inflate(content: bytes, position: int, limits: Limits) -> bytes:
+    """Unpack a deflated dataset, having first counted, keeping nothing, what it unpacks to."""
+    packed = memoryview(content)[position:]
+    try:
+        length, ended = count_unpacked([packed], -zlib.MAX_WBITS, limits.max_bytes + 1)
+        if length > limits.max_bytes:
+            raise TooLarge(
+                f"the deflated DICOM file unpacks to more than {limits.max_bytes / 2**20:.0f} MB, "
+                "which is the most that is read"
+            )
+        if not ended:
+            raise UnreadableImage("the deflated DICOM file ends early; send the complete file")
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max(1, length))
+    except zlib.error as error:
+        raise UnreadableImage(f"the deflated DICOM file is damaged: {error}") from error

@@ -1,0 +1,1 @@
+"""Images in memory: radiograph, geometry, content crop, overlay."""

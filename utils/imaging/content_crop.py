@@ -1,0 +1,63 @@
+"""Which part of a picture the network sees: the radiograph without the frame around it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from utils.imaging.geometry import Rectangle
+from utils.imaging.radiograph import Radiograph
+
+# A line has one brightness where no pixel is farther than this from the middle: as much as JPEG adds.
+_EVEN = 4.0 / 255.0
+# So many of such lines in a row, as a share of the side, are a band.
+_LEAST_BAND = 0.04
+# What lies beyond a band is frame if it is shorter than this share of the longest that bands leave: a
+# clock, a caption, the edge of a film, no finger beside a hand.
+_LEAST_BLOCK = 0.05
+
+
+def crop_in_file(crop: Rectangle, radiograph: Radiograph) -> Rectangle:
+    """Return the crop of a radiograph's pixels in pixels of the picture in its file."""
+    if radiograph.size is None:
+        return crop
+    down = radiograph.height / radiograph.pixels.shape[0]
+    across = radiograph.width / radiograph.pixels.shape[1]
+    return crop.scaled(down, across, radiograph.height, radiograph.width)
+
+
+def find_content_crop(pixels: np.ndarray) -> Rectangle:
+    """Return what is left of a picture, float32 (height, width) in [0, 1], without its frame.
+
+    The frame is what lies beyond bands of lines of one brightness: nothing, or less than a twentieth of
+    what lies between them, as the clock of a screenshot, a caption, or the side marker on collimated film.
+    """
+    top, left, (height, width) = 0, 0, pixels.shape
+    # A frame may lie in a frame: black bars beside a picture, above them a white page.
+    while True:
+        first, last = _between_bands(pixels[top : top + height, left : left + width], axis=1)
+        top, height, before = top + first, last - first, height
+        first, last = _between_bands(pixels[top : top + height, left : left + width], axis=0)
+        left, width, across = left + first, last - first, width
+        if (height, width) == (before, across):
+            return Rectangle(top, left, height, width)
+
+
+def _between_bands(pixels: np.ndarray, axis: int) -> tuple[int, int]:
+    """Return the first line and the one after the last of what lies between bands of one brightness.
+
+    Args:
+        pixels: float32 (height, width).
+        axis: along which a line runs: 1 for rows, 0 for columns.
+    """
+    spread = pixels.max(axis=axis) - pixels.min(axis=axis)
+    even = np.concatenate([[False], spread <= 2 * _EVEN, [False]])
+    starts, stops = np.flatnonzero(np.diff(even.astype(np.int8))).reshape(-1, 2).T
+    wide = stops - starts >= _LEAST_BAND * len(spread)
+    # What the bands leave, each from the end of one to the beginning of the next.
+    firsts = np.concatenate([[0], stops[wide]])
+    lasts = np.concatenate([starts[wide], [len(spread)]])
+    lengths = lasts - firsts
+    if not lengths.any():  # of one brightness throughout
+        return 0, len(spread)
+    kept = np.flatnonzero(lengths >= _LEAST_BLOCK * lengths.max())
+    return int(firsts[kept[0]]), int(lasts[kept[-1]])

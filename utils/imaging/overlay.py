@@ -1,0 +1,108 @@
+"""Turns a signed activation map into what a person sees: a coloured layer, a blend, a peak.
+
+The colour scale is absolute, from 0 to the bundle's ``scale_top`` logits, so that a colour means the
+same on every picture. Inferno rises steadily in lightness, so it also reads in grey and for the
+colour-blind; its black beginning is left out, since it would not be seen on a radiograph's black.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from utils.imaging.geometry import resize, shrunk
+
+BLEND_SIDE = 1024
+# Share of the colour in the blend where the layer is opaque.
+STRENGTH = 0.65
+# The layer is opaque from this share of the scale's top on, and fades to nothing below it.
+OPAQUE_FROM = 0.4
+# Where on inferno's 256 steps the colours begin.
+FIRST_STEP = 72
+JPEG_QUALITY = 88
+
+
+@cache
+def colours() -> np.ndarray:
+    """Return the colour of each of 256 levels, uint8 (256, 3), red green blue."""
+    steps = np.linspace(FIRST_STEP, 255, 256).round().astype(np.uint8)[:, None]
+    return cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO)[:, 0, ::-1]
+
+
+@cache
+def opacities() -> np.ndarray:
+    """Return the opacity of each of 256 levels, uint8 (256,): none at 0, full from OPAQUE_FROM on."""
+    share = np.linspace(0.0, 1.0, 256) / OPAQUE_FROM
+    return np.rint(np.minimum(share, 1.0) * 255).astype(np.uint8)
+
+
+def levels(activation: np.ndarray, height: int, width: int, scale_top: float) -> np.ndarray:
+    """Put a map on the absolute scale.
+
+    Args:
+        activation: float32, not negative, logits a cell.
+        height, width: of the outcome, pixels.
+        scale_top: the value that gets the last level; higher ones look the same.
+
+    Returns:
+        uint8 (height, width): 0 where there is no evidence, 255 at the scale's top and above.
+    """
+    # Scales, rounds and saturates in one pass.
+    return cv2.convertScaleAbs(resize(activation, height, width), alpha=255.0 / scale_top)
+
+
+def blend(grey: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Lay a coloured map over a radiograph.
+
+    Args:
+        grey: uint8 (height, width).
+        level: uint8 (height, width) as ``levels`` gives it.
+
+    Returns:
+        uint8 (height, width, 3), blue green red.
+    """
+    kept, added = _blending()
+    dimmed = cv2.multiply(grey, cv2.LUT(level, kept), scale=1.0 / 255.0)
+    return cv2.add(cv2.merge([dimmed] * 3), cv2.LUT(cv2.merge([level] * 3), added))
+
+
+@cache
+def _blending() -> tuple[np.ndarray, np.ndarray]:
+    """Return for each level the share of the radiograph that stays (of 255) and the colour that comes."""
+    opacity = opacities()[:, None] * (STRENGTH / 255.0)
+    kept = np.rint(255.0 * (1.0 - opacity[:, 0])).astype(np.uint8)
+    added = np.rint(colours()[:, ::-1] * opacity).astype(np.uint8)
+    return kept, added[None]
+
+
+def grey_levels(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Return a radiograph of float32 [0, 1] as uint8, its longest side at most ``side``."""
+    height, width = pixels.shape
+    small = resize(pixels, *shrunk(height, width, side))
+    return cv2.convertScaleAbs(small, alpha=255.0)
+
+
+def png(level: np.ndarray) -> bytes:
+    """Encode a map alone as a PNG that is transparent where there is no evidence.
+
+    A palette of 256 colours with their opacities: a quarter of the bytes of four channels, and exact.
+
+    Args:
+        level: uint8 (height, width) as ``levels`` gives it.
+    """
+    picture = Image.fromarray(level)
+    picture.putpalette(np.column_stack([colours(), opacities()]).tobytes(), "RGBA")
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """Encode uint8 (height, width) or (height, width, 3) as JPEG."""
+    done, stream = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert done
+    return stream.tobytes()

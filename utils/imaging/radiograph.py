@@ -1,0 +1,80 @@
+"""The record every format is decoded into, and the limits that hold before a pixel is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from utils.errors import TooLarge
+from utils.files import check_length
+
+MEGAPIXEL = 1_000_000
+# The longest side in pixels that anything here needs: the network's input and the pictures that are shown
+# are no larger. A format that can be decoded at a half, a quarter or an eighth of its size, at a fraction
+# of the time, is decoded no smaller than this.
+DETAIL = 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is accepted, checked against the header before any pixel is decoded.
+
+    Args:
+        max_bytes: longest file, and longest deflated DICOM once unpacked.
+        max_pixels: largest height * width that a header may declare.
+    """
+
+    max_bytes: int = 64 * 1024 * 1024
+    max_pixels: int = 50 * MEGAPIXEL
+
+    def check_bytes(self, length: int) -> None:
+        """Raise TooLarge where ``length`` bytes are over the limit."""
+        check_length(length, self.max_bytes)
+
+    def check_pixels(self, height: int, width: int) -> None:
+        """Raise TooLarge where a (height, width) picture is over the limit."""
+        if height * width > self.max_pixels:
+            raise TooLarge(
+                f"the picture declares {width} x {height} pixels "
+                f"({height * width / MEGAPIXEL:.0f} megapixels); "
+                f"at most {self.max_pixels / MEGAPIXEL:.0f} megapixels are decoded"
+            )
+
+
+class Picture(NamedTuple):
+    """What a format's reader makes of a file; the fields are those of :class:`Radiograph`."""
+
+    pixels: np.ndarray
+    truncated: bool = False
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Radiograph:
+    """One plain radiograph, whatever file it came in.
+
+    Args:
+        pixels: float32 (height, width) in [0, 1], bone bright, upright as it is meant to be shown.
+        format: name in the FORMATS table ("png", "jpeg", "dicom").
+        truncated: the file ended early and the rest of the picture is filled in; only ever true
+            where the caller asked for such files.
+        size: (height, width) of the picture in the file where ``pixels`` were decoded at a fraction of
+            it; None where they are all there.
+    """
+
+    pixels: np.ndarray
+    format: str
+    truncated: bool = False
+    size: tuple[int, int] | None = None
+
+    @property
+    def height(self) -> int:
+        """Rows of the picture in the file."""
+        return int(self.size[0] if self.size else self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the picture in the file."""
+        return int(self.size[1] if self.size else self.pixels.shape[1])

@@ -1,0 +1,77 @@
+"""Turns a bundle into an OpenVINO graph in a folder, as a process of its own.
+
+    python -m utils.inference.graph_export MODEL SHA256 FOLDER
+
+``graph_cache`` starts it, so that a serving process never imports TensorFlow. The last line on stderr
+says what went wrong; the exit code says whose fault it was.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from utils.errors import BundleError, FractureError, ModelMissing
+from utils.gradcam import EMBEDDING, MAP
+from utils.inference.openvino_runtime import EngineUnavailable, import_openvino
+from utils.inference.tensorflow_engine import INPUT, frozen_graph
+from utils.model.bundle import Bundle, read_bundle
+from utils.model_builder import LOGIT, REGION
+
+# Goes into the cache's key: another one makes every graph anew.
+EXPORT_VERSION = 2
+GRAPH, WEIGHTS = "graph.xml", "graph.bin"
+DONE, SETUP_FAULT, BUNDLE_FAULT = 0, 3, 4
+_NAMES = {INPUT, LOGIT, MAP, EMBEDDING, REGION}
+
+
+def export(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle's explained network as ``graph.xml`` and ``graph.bin``.
+
+    Args:
+        bundle: a checked bundle.
+        folder: exists, and belongs to this process alone.
+
+    Raises:
+        BundleError: the weights do not fit the architecture.
+        EngineUnavailable: OpenVINO does not take the graph.
+    """
+    frozen = folder / "frozen.pb"
+    frozen.write_bytes(frozen_graph(bundle))
+    openvino = import_openvino()
+    try:
+        model = openvino.Core().read_model(frozen)
+        for port in (*model.inputs, *model.outputs):
+            # TensorFlow's "logit:0" beside names of its own making; the layer's name is enough.
+            names = {name.removesuffix(":0") for name in port.get_names()} & _NAMES
+            port.get_tensor().set_names(names)
+        # float32 weights: the precision is chosen when the graph is compiled.
+        openvino.save_model(model, folder / GRAPH, compress_to_fp16=False)
+    except RuntimeError as fault:
+        raise EngineUnavailable(f"OpenVINO does not take this network: {fault}") from fault
+    frozen.unlink()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Export one bundle and return the exit code."""
+    model, sha256, folder = arguments
+    # The reference is float32 on the processor, whatever else this machine has.
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+    try:
+        bundle = read_bundle(Path(model))
+        if bundle.sha256 != sha256:
+            raise BundleError(f"{bundle.path.name} was replaced while it was being loaded")
+        export(bundle, Path(folder))
+    except (BundleError, ModelMissing) as fault:
+        sys.stderr.write(f"{' '.join(str(fault).split())}\n")
+        return BUNDLE_FAULT
+    except FractureError as fault:
+        sys.stderr.write(f"{' '.join(str(fault).split())}\n")
+        return SETUP_FAULT
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

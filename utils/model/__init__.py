@@ -1,0 +1,1 @@
+"""The trained network and what belongs to it."""

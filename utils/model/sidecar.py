@@ -1,0 +1,193 @@
+"""The schema of the JSON file beside the weights: what a bundle's sidecar must say, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from utils.errors import BundleError
+
+# Name of the field that holds the checksum of all the others.
+CHECKSUM = "sidecar_sha256"
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSection(_Section):
+    """Which network the weights belong to; ``heads`` maps a head to its labels."""
+
+    architecture: str
+    detail: Literal["coarse", "fine"] = "coarse"
+    evidence: Literal["evidence"] = "evidence"
+    logit: Literal["logit"] = "logit"
+    heads: dict[str, tuple[str, ...]]
+
+
+class Labels(_Section):
+    """The two answers, and what a positive label meant in the data."""
+
+    negative: str = "Normal"
+    positive: str = "Fracture Detected"
+    meaning: str
+
+
+class CalibrationSection(_Section):
+    """See ``calibration.Calibration``."""
+
+    slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    intercept: Finite
+
+
+class Decision(_Section):
+    """From logit to answer: calibration, threshold and the doubtful zone around it."""
+
+    calibration: CalibrationSection
+    threshold: Probability
+    chosen_by: str
+    doubt: tuple[Probability, Probability]
+
+    @model_validator(mode="after")
+    def _doubt_contains_threshold(self) -> Decision:
+        low, high = self.doubt
+        if not low <= self.threshold <= high:
+            raise ValueError("the doubtful zone must contain the threshold")
+        return self
+
+
+class PreprocessSection(_Section):
+    """See ``preprocess.PreprocessSpec``, which also checks the values."""
+
+    image_size: int
+    scaling: str
+    fit: str
+    version: int
+
+
+class MapSection(_Section):
+    """The top of the activation map's colour scale, logits, and where its cells look.
+
+    ``shift`` is how far right of and below the middle of its share of the input a cell looks, pixels;
+    None for what the architecture says.
+    """
+
+    scale_top: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    shift: Finite | None = None
+
+
+class OODSection(_Section):
+    """From which score on each doubt about the picture is said, and how often that is without cause.
+
+    The rest of ``ood_detector.OODDetector`` lies beside the weights, in the ``.h5`` file's group of that
+    name. ``false_alarms`` are shares of the validation radiographs.
+    """
+
+    limits: dict[str, Finite]
+    false_alarms: dict[str, Probability]
+
+
+class SelfTest(_Section):
+    """A known input and what the network answers to it."""
+
+    input: Literal["interference-v1"] = "interference-v1"
+    outputs: dict[str, list[Finite]]
+    tolerance: dict[str, Finite]
+
+    @model_validator(mode="after")
+    def _every_output_has_a_tolerance(self) -> SelfTest:
+        if self.outputs.keys() != self.tolerance.keys():
+            raise ValueError("outputs and tolerance must name the same numbers")
+        return self
+
+
+class Sidecar(_Section):
+    """The schema of the JSON file beside the weights.
+
+    ``familiarity`` and ``golden`` are the names of two sections in files since version 1.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True
+    )
+
+    schema_version: Literal[1] = 1
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    model: ModelSection
+    preprocess: PreprocessSection
+    labels: Labels
+    decision: Decision
+    map: MapSection
+    ood_detector: OODSection | None = Field(None, alias="familiarity")
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    self_test: SelfTest = Field(alias="golden")
+    environment: dict[str, Any]
+
+    @field_validator("training")
+    @classmethod
+    def _says_what_was_seen(cls, training: dict[str, Any]) -> dict[str, Any]:
+        seen = training.get("seen")
+        if not isinstance(seen, dict) or not isinstance(seen.get("sha256"), str):
+            raise ValueError("seen.sha256 must name the list of images that the model has seen")
+        return training
+
+
+def sidecar_path(model: Path) -> Path:
+    """Return where the sidecar of a ``.h5`` file lies."""
+    return model.with_suffix(".json")
+
+
+def write_sidecar(path: Path, sidecar: Sidecar) -> None:
+    """Write a sidecar with the checksum of what it says."""
+    content = json.loads(sidecar.model_dump_json())
+    path.write_text(json.dumps({**content, CHECKSUM: checksum(content)}, indent=2) + "\n")
+
+
+def checksum(content: dict[str, Any]) -> str:
+    """Return the SHA-256 of a sidecar's content, whatever its layout and without its own checksum."""
+    told = {name: value for name, value in content.items() if name != CHECKSUM}
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read_sidecar(model: Path) -> Sidecar:
+    """Read and check the sidecar of a ``.h5`` file.
+
+    The checksum comes first: one flipped bit in a threshold would turn a fracture into a sure "Normal".
+
+    Raises:
+        BundleError: it is missing, altered, or no sidecar of this release; the message names the field.
+    """
+    path = sidecar_path(model)
+    if not path.is_file():
+        raise BundleError(
+            f"{model.name} has no sidecar {path.name} beside it, so its input size, scaling, calibration "
+            "and threshold are unknown and it cannot be used; train it with train.py, which writes both"
+        )
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise BundleError(f"{path.name} is no sidecar of this release: {error}") from error
+    if not isinstance(content, dict) or CHECKSUM not in content:
+        raise BundleError(f"{path.name} is no sidecar of this release: it has no {CHECKSUM}")
+    if content.pop(CHECKSUM) != checksum(content):
+        raise BundleError(
+            f"{path.name} does not say what it said when it was written: its checksum is wrong; take the "
+            "file that came with the weights"
+        )
+    try:
+        return Sidecar.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BundleError(
+            f"{path.name} is no sidecar of this release: {where}: {first['msg']}"
+        ) from error

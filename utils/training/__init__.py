@@ -1,0 +1,1 @@
+"""Training of a network, and the bundle it ends in."""

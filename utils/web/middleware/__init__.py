@@ -1,0 +1,1 @@
+"""What surrounds the Flask app: bodies, forms, logs, headers, refusals."""

@@ -1,0 +1,90 @@
+"""Turns requests that gunicorn refuses by itself into the app's form of an error."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from time import monotonic
+from typing import Any
+
+from gunicorn import util
+from gunicorn.http import errors
+from gunicorn.workers.gthread import ThreadWorker
+
+from utils.web.middleware.refusals import refusal
+
+# The first class that a fault belongs to decides; any other fault is the app's.
+STATUS: dict[type[Exception], int] = {
+    errors.InvalidResponseHeader: 500,
+    errors.InvalidResponseHeaderName: 500,
+    errors.ConfigurationProblem: 500,
+    errors.LimitRequestLine: 414,
+    errors.ExpectationFailed: 417,
+    errors.LimitRequestHeaders: 431,
+    errors.UnsupportedTransferCoding: 501,
+    errors.ParseException: 400,
+    ssl.SSLError: 400,
+}
+
+# Of a body that the app was reading, so it has answered; gunicorn reads on before the next request.
+IN_A_BODY = (
+    errors.InvalidChunkSize,
+    errors.InvalidChunkExtension,
+    errors.ChunkMissingTerminator,
+)
+
+# As long and as much as gunicorn waits for a client to close.
+CLOSE_SECONDS = 2.0
+CLOSE_BYTES = 2**16
+
+
+class JsonErrorWorker(ThreadWorker):
+    """Gunicorn's threaded worker with JSON errors that repeat nothing of the request."""
+
+    def handle_error(
+        self, req: Any, client: socket.socket, addr: object, exc: BaseException
+    ) -> None:
+        """Answer a request that the app does not get, or failed with.
+
+        Args:
+            req: as far as it was read; None for one that cannot be.
+            client: the connection.
+            addr: whose it is; not used, because it is not logged.
+            exc: what is wrong.
+        """
+        if req is not None and isinstance(exc, IN_A_BODY):
+            self.log.debug("a connection ends with a damaged body")
+            return
+        status = next((status for kind, status in STATUS.items() if isinstance(exc, kind)), 500)
+        if status == 500:
+            # Gunicorn's own sentences repeat the request.
+            trace = None if isinstance(exc, errors.ParseException) else exc
+            self.log.error(
+                "a request failed outside the app: %s", type(exc).__name__, exc_info=trace
+            )
+        else:
+            self.log.warning("refused a request before the app: %d", status)
+        try:
+            util.write_nonblock(client, refusal(status))
+            _read_away(client)
+        except OSError:
+            self.log.debug("the client has gone before its refusal")
+
+
+def _read_away(client: socket.socket) -> None:
+    """Let the client see the answer before the connection closes, and wait for that here.
+
+    Gunicorn would wait in the thread that accepts connections, and all others with it.
+    """
+    client.shutdown(socket.SHUT_WR)
+    until, left = monotonic() + CLOSE_SECONDS, CLOSE_BYTES
+    try:
+        while left > 0 and (seconds := until - monotonic()) > 0:
+            client.settimeout(seconds)
+            piece = client.recv(4096)
+            if not piece:
+                break
+            left -= len(piece)
+    except TimeoutError:
+        pass  # It has had its time.
+    client.shutdown(socket.SHUT_RD)
