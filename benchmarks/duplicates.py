@@ -137,7 +137,7 @@ def main() -> None:
     )
     groups = group_duplicates(pictures)
     whole = ~cut[groups.pairs].any(axis=1)
-    print(f"groups: {groups.report()}; pairs of two whole files: {whole.sum()}")
+    print(f"groups: {groups.counts().model_dump()}; pairs of two whole files: {whole.sum()}")
     labels = np.array([sample.label for sample in dataset.samples])
     mean = np.bincount(groups.group, labels)[groups.group] / np.bincount(groups.group)[groups.group]
     print(f"images whose copies stand in both classes: {((mean > 0) & (mean < 1)).sum()}")

@@ -116,14 +116,14 @@ def test_copies_of_copies_make_one_group_of_three():
     once = recompressed(picture(7), 60)
     twice = recompressed(resize(once, 160, 119), 60)
     groups = group_duplicates(stack(picture(7), once, twice, picture(8)))
-    assert groups.sizes == {3: 1}
-    assert groups.report()["largest_group"] == 3
+    assert groups.counts().sizes == {"3": 1}
+    assert groups.counts().largest_group == 3
 
 
 def test_the_report_counts_plain_and_mirrored_pairs():
     pictures = [picture(1), picture(1), picture(2), picture(2)[:, ::-1], picture(3)]
-    report = group_duplicates(stack(*pictures)).report()
-    assert report == {
+    counts = group_duplicates(stack(*pictures)).counts()
+    assert counts.model_dump() == {
         "verified_pairs": 2,
         "mirrored_pairs": 1,
         "groups": 2,
@@ -142,7 +142,7 @@ def test_blank_pictures_are_no_copies_of_each_other():
 def test_an_empty_dataset_has_no_groups():
     groups = group_duplicates(np.zeros((0, 64, 64), np.uint8))
     assert len(groups.group) == 0
-    assert groups.report()["largest_group"] == 1
+    assert groups.counts().largest_group == 1
 
 
 def test_a_fingerprint_is_the_sign_of_the_low_frequencies_about_their_median():

@@ -106,9 +106,9 @@ def test_every_image_is_in_a_part_or_counted_as_dropped(source, seed):
     report = (split := split_dataset(data, thumbnails, seed=seed, needed=NOBODY)).report
     counts = Counter(part for part in split.parts if part)
     for part in PARTS:
-        own = report["parts"][part]
-        assert own["positive"] + own["negative"] == counts[part]
-    assert sum(report["dropped"].values()) == split.parts.count(None)
+        own = report.parts[part]
+        assert own.positive + own.negative == counts[part]
+    assert sum(report.dropped.values()) == split.parts.count(None)
     assert sum(split.parts.count(part) for part in PARTS) == sum(counts.values())
 
 
@@ -185,7 +185,7 @@ def test_validation_is_carved_out_of_a_train_part_by_patient_and_test_stays():
     # Without test the shares of train and validation are 70 : 15.
     assert split.parts.count("validation") / 300 == pytest.approx(15 / 85, abs=0.08)
     assert all(len(parts) == 1 for parts in by_group(split).values())
-    assert split.report["prescribed"] == ["train", "test"]
+    assert split.report.prescribed == ["train", "test"]
 
 
 def test_three_prescribed_parts_stand():
@@ -218,7 +218,7 @@ def test_copies_across_prescribed_parts_leave_the_lesser_part(given_parts, kept)
     thumbnails = PICTURES[[0, 0, 1, 2, 3]]
     split = split_dataset(dataset(samples), thumbnails, seed=0, needed=NOBODY)
     assert split.parts == (*kept, "train", "validation", "test")
-    assert split.report["dropped"] == {STRADDLES.format(part=kept[1]): 1}
+    assert split.report.dropped == {STRADDLES.format(part=kept[1]): 1}
 
 
 def test_the_same_picture_in_both_classes_is_dropped_from_both_and_counted():
@@ -226,7 +226,7 @@ def test_the_same_picture_in_both_classes_is_dropped_from_both_and_counted():
     split = split_dataset(dataset(samples), PICTURES[[0, 0, 1, 2]], seed=0, needed=NOBODY)
     assert split.parts[:2] == (None, None)
     assert None not in split.parts[2:]
-    assert split.report["dropped"] == {CONTRADICTORY: 2}
+    assert split.report.dropped == {CONTRADICTORY: 2}
 
 
 def test_a_patient_with_both_labels_is_no_contradiction():
@@ -238,13 +238,13 @@ def test_a_patient_with_both_labels_is_no_contradiction():
 def test_what_the_reader_dropped_stands_in_the_report_too():
     data = dataset([sample(0), sample(1)], Counter({"its file is missing": 3}))
     split = split_dataset(data, PICTURES[[0, 1]], seed=0, needed=NOBODY)
-    assert split.report["dropped"] == {"its file is missing": 3}
+    assert split.report.dropped == {"its file is missing": 3}
 
 
 def test_the_report_is_json_and_names_the_largest_group():
     samples = [sample(number, group="p" if number < 5 else None) for number in range(12)]
     split = split_dataset(dataset(samples), PICTURES[[*range(11), 10]], seed=0, needed=NOBODY)
-    report = json.loads(json.dumps(split.report))
+    report = json.loads(split.report.model_dump_json())
     assert report["largest_group"] == 5
     assert report["duplicates"]["sizes"] == {"2": 1}
     assert report["seed"] == 0

@@ -119,7 +119,7 @@ def _draw(file: Path, size: tuple[int, int], seed: int, fractured: bool) -> None
     file.write_bytes(encode(picture, "JPEG" if file.suffix == ".jpg" else "PNG"))
 
 
-def fracatlas_corpus(root: Path, *, size: int) -> TrainingSet:
+def fracatlas_training_set(root: Path, *, size: int) -> TrainingSet:
     """Draw a FracAtlas, read it and split it."""
     tree = fracatlas_tree(root / "atlas", per_class=40)
     return read_training_set(

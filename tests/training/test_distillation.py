@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.bundles import tiny_bundle
-from tests.support.trees import fracatlas_corpus
+from tests.support.trees import fracatlas_training_set
 from tests.training.test_trainer import PLAN
 from utils.datasets.training_set import TrainingSet
 from utils.model.bundle import load_network, read_bundle
@@ -26,7 +26,7 @@ from utils.training.trainer import Trainer
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     """A drawn FracAtlas, read and split."""
-    return fracatlas_corpus(tmp_path_factory.mktemp("data"), size=64)
+    return fracatlas_training_set(tmp_path_factory.mktemp("data"), size=64)
 
 
 @pytest.fixture(scope="module")

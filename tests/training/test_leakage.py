@@ -11,7 +11,7 @@ import pytest
 from tests.support.bundles import tiny_bundle
 from tests.support.commands import run_command
 from tests.support.manifests import mark_seen
-from tests.support.trees import folder_tree, fracatlas_corpus
+from tests.support.trees import folder_tree, fracatlas_training_set
 from tests.training.test_trainer import PLAN, arguments
 from train import main
 from utils.datasets.training_set import TrainingSet
@@ -27,7 +27,7 @@ from utils.training.trainer import Trainer
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     """A drawn FracAtlas, read and split."""
-    return fracatlas_corpus(tmp_path_factory.mktemp("data"), size=48)
+    return fracatlas_training_set(tmp_path_factory.mktemp("data"), size=48)
 
 
 def building_on(bundle: Path, way: str) -> TrainingConfig:

@@ -20,7 +20,7 @@ import pytest
 
 from tests.support.commands import run_command
 from tests.support.processes import ROOT, running, until
-from tests.support.trees import folder_tree, fracatlas_corpus, fracatlas_tree, mura_tree
+from tests.support.trees import folder_tree, fracatlas_training_set, fracatlas_tree, mura_tree
 from train import main, parser, plan_of
 from utils.datasets.training_set import TrainingSet, read_training_set
 from utils.errors import DatasetError, SetupError
@@ -66,7 +66,7 @@ PLAN = TrainingConfig(
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     """A drawn FracAtlas, read and split."""
-    return fracatlas_corpus(tmp_path_factory.mktemp("data"), size=48)
+    return fracatlas_training_set(tmp_path_factory.mktemp("data"), size=48)
 
 
 @pytest.fixture(scope="module")
@@ -407,7 +407,7 @@ def test_truncated_images_train_nothing(tmp_path: Path) -> None:
     truncated = {i for i, facts in enumerate(corpus.prepared.files) if facts.truncated}
     assert len(truncated) == 5
     assert not truncated & set(np.concatenate(list(corpus.rows.values())))
-    assert corpus.report["truncated_left_out"] == 5
+    assert corpus.report.truncated_left_out == 5
 
 
 def test_a_part_without_one_class_is_refused_with_counts(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from pydantic import BaseModel
 from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -49,6 +50,17 @@ _HASH_CHUNK = 256  # rows of the distance table held at once
 _PICTURE_CHUNK = 1024  # pictures or pairs held as floats at once
 
 
+class DuplicateCounts(BaseModel, frozen=True):
+    """Counts of the pairs and groups found; ``sizes`` is a group's size to the number of such groups."""
+
+    verified_pairs: int
+    mirrored_pairs: int
+    groups: int
+    images_in_groups: int
+    largest_group: int
+    sizes: dict[str, int]
+
+
 @dataclass(frozen=True, eq=False)
 class DuplicateGroups:
     """Which images show the same picture.
@@ -63,22 +75,17 @@ class DuplicateGroups:
     pairs: np.ndarray
     mirrored: np.ndarray
 
-    @property
-    def sizes(self) -> Counter[int]:
-        """Size of a group to the number of groups of that size, for groups of two and more."""
-        return Counter(int(size) for size in np.bincount(self.group) if size > 1)
-
-    def report(self) -> dict[str, object]:
-        """Return the counts for a report, as JSON."""
-        sizes = self.sizes
-        return {
-            "verified_pairs": len(self.pairs),
-            "mirrored_pairs": int(self.mirrored.sum()),
-            "groups": sum(sizes.values()),
-            "images_in_groups": sum(size * count for size, count in sizes.items()),
-            "largest_group": max(sizes, default=1),
-            "sizes": {str(size): sizes[size] for size in sorted(sizes)},
-        }
+    def counts(self) -> DuplicateCounts:
+        """Return the counts for a report; images without a copy count in none but ``largest_group``."""
+        sizes = Counter(size for size in np.bincount(self.group).tolist() if size > 1)
+        return DuplicateCounts(
+            verified_pairs=len(self.pairs),
+            mirrored_pairs=int(self.mirrored.sum()),
+            groups=sizes.total(),
+            images_in_groups=sum(size * count for size, count in sizes.items()),
+            largest_group=max(sizes, default=1),
+            sizes={str(size): count for size, count in sorted(sizes.items())},
+        )
 
 
 def group_duplicates(thumbnails: np.ndarray) -> DuplicateGroups:

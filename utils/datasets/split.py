@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import BaseModel
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from utils.datasets.duplicates import DuplicateGroups, group_duplicates
+from utils.datasets.duplicates import DuplicateCounts, DuplicateGroups, group_duplicates
 from utils.datasets.sample import PARTS, Dataset
 from utils.errors import DatasetError
 
@@ -24,6 +25,36 @@ STRADDLES = "of the same patient, study or picture as an image of the {part} par
 _PRECEDENCE = ("test", "validation", "train")
 
 
+class PartCounts(BaseModel, frozen=True):
+    """Images of each class, and groups, in one part."""
+
+    positive: int
+    negative: int
+    groups: int
+
+
+class SplitReport(BaseModel, frozen=True):
+    """What a split kept and dropped, as metrics.json and the sidecar record it.
+
+    Args:
+        seed: of the split.
+        fractions: part to its share of the groups.
+        prescribed: parts that the source marks.
+        parts: part to its counts.
+        dropped: reason to number of images left out.
+        duplicates: near-duplicates among all images.
+        largest_group: images in the largest merged group.
+    """
+
+    seed: int
+    fractions: dict[str, float]
+    prescribed: list[str]
+    parts: dict[str, PartCounts]
+    dropped: dict[str, int]
+    duplicates: DuplicateCounts
+    largest_group: int
+
+
 @dataclass(frozen=True)
 class Split:
     """Which sample is in which part.
@@ -32,12 +63,12 @@ class Split:
         parts: "train", "validation" or "test" for each sample; None where it is left out.
         groups: for each sample the key of its final group (near-duplicates merged): the smallest
             source group in it. No key occurs in two parts.
-        report: counts for a report, as JSON.
+        report: counts of what was kept and dropped.
     """
 
     parts: tuple[str | None, ...]
     groups: tuple[str, ...]
-    report: dict[str, object]
+    report: SplitReport
 
 
 def split_dataset(
@@ -95,15 +126,15 @@ def split_dataset(
             parts.append(sample.part)
     counts = _counts(dataset, parts, groups)
     _check_classes(dataset, counts, needed)
-    report: dict[str, object] = {
-        "seed": seed,
-        "fractions": dict(zip(PARTS, fractions, strict=True)),
-        "prescribed": [part for part in PARTS if part in prescribed],
-        "parts": counts,
-        "dropped": dict(sorted(dropped.items())),
-        "duplicates": duplicates.report(),
-        "largest_group": max(Counter(groups).values(), default=0),
-    }
+    report = SplitReport(
+        seed=seed,
+        fractions=dict(zip(PARTS, fractions, strict=True)),
+        prescribed=[part for part in PARTS if part in prescribed],
+        parts=counts,
+        dropped=dict(sorted(dropped.items())),
+        duplicates=duplicates.counts(),
+        largest_group=max(Counter(groups).values(), default=0),
+    )
     return Split(parts=tuple(parts), groups=groups, report=report)
 
 
@@ -200,31 +231,28 @@ def _contradictory(dataset: Dataset, duplicates: DuplicateGroups, kept: np.ndarr
 
 def _counts(
     dataset: Dataset, parts: Sequence[str | None], groups: Sequence[str]
-) -> dict[str, dict[str, int]]:
+) -> dict[str, PartCounts]:
     """Return for each part how many images of each class and how many groups it has."""
     counts = {}
     for part in PARTS:
         inside = [i for i, own in enumerate(parts) if own == part]
         positive = sum(dataset.samples[i].label for i in inside)
-        counts[part] = {
-            "positive": positive,
-            "negative": len(inside) - positive,
-            "groups": len({groups[i] for i in inside}),
-        }
+        counts[part] = PartCounts(
+            positive=positive,
+            negative=len(inside) - positive,
+            groups=len({groups[i] for i in inside}),
+        )
     return counts
 
 
 def _check_classes(
-    dataset: Dataset, counts: Mapping[str, Mapping[str, int]], needed: Sequence[str]
+    dataset: Dataset, counts: Mapping[str, PartCounts], needed: Sequence[str]
 ) -> None:
     """Raise DatasetError where a needed part lacks one of the classes."""
-    lacking = [
-        part for part in needed if not (counts[part]["positive"] and counts[part]["negative"])
-    ]
+    lacking = [part for part in needed if not (counts[part].positive and counts[part].negative)]
     if lacking:
         found = "; ".join(
-            f"{part} {own['positive']} positive and {own['negative']} negative in "
-            f"{own['groups']} groups"
+            f"{part} {own.positive} positive and {own.negative} negative in {own.groups} groups"
             for part, own in counts.items()
         )
         raise DatasetError(

@@ -1,22 +1,43 @@
-"""Turns a dataset's root into arrays to train on: prepared, split by group, labelled."""
+"""A dataset ready to train on: prepared images, labels and a split by group."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from utils.datasets.image_cache import PreparedImages, prepare_images
 from utils.datasets.readers import read_dataset
 from utils.datasets.sample import PARTS, Dataset
-from utils.datasets.split import FRACTIONS, split_dataset
+from utils.datasets.split import FRACTIONS, SplitReport, split_dataset
 from utils.errors import DatasetError
 
 # "mixed" is no body part but several in one picture; such images teach the region head nothing.
 MIXED = "mixed"
+
+
+class PartUse(BaseModel, frozen=True):
+    """Images of one part that are used, and how many of them are positive."""
+
+    images: int
+    positive: int
+
+
+class TrainingSetReport(SplitReport, frozen=True):
+    """A split's report with what else was left out, as the sidecar records it.
+
+    Args:
+        unreadable: files that could not be decoded.
+        truncated_left_out: files of a part that end early.
+        used: part to what is left of it.
+    """
+
+    unreadable: int
+    truncated_left_out: int
+    used: dict[str, PartUse]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +50,10 @@ class TrainingSet:
         rows: part to the rows of its images; truncated and dropped ones are in none.
         labels: int (n,), 1 positive.
         regions: labels of the body parts to tell apart, empty where there are fewer than two.
-        region_of: int (n,), index into ``regions``, -1 where unknown or mixed.
+        region_index: int (n,), index into ``regions``, -1 where unknown or mixed.
         groups: final group of each row.
         report: what the split kept and dropped.
-        wanted: the body parts that were asked for, empty for all.
+        chosen_regions: body parts that were kept, empty for all.
     """
 
     dataset: Dataset
@@ -40,10 +61,10 @@ class TrainingSet:
     rows: dict[str, np.ndarray]
     labels: np.ndarray
     regions: tuple[str, ...]
-    region_of: np.ndarray
+    region_index: np.ndarray
     groups: tuple[str, ...]
-    report: dict[str, Any]
-    wanted: tuple[str, ...]
+    report: TrainingSetReport
+    chosen_regions: tuple[str, ...]
 
 
 def read_training_set(
@@ -95,18 +116,18 @@ def read_training_set(
             )
     names = tuple(name for name in kept.regions if name != MIXED)
     names = names if len(names) > 1 else ()
-    region_of = np.array(
+    region_index = np.array(
         [names.index(s.region) if s.region in names else -1 for s in prepared.samples]
     )
-    report = {
-        **split.report,
-        "unreadable": len(prepared.unreadable),
-        "truncated_left_out": int((truncated & (parts != "")).sum()),
-        "used": {
-            part: {"images": len(rows[part]), "positive": int(labels[rows[part]].sum())}
+    report = TrainingSetReport(
+        **dict(split.report),
+        unreadable=len(prepared.unreadable),
+        truncated_left_out=int((truncated & (parts != "")).sum()),
+        used={
+            part: PartUse(images=len(rows[part]), positive=int(labels[rows[part]].sum()))
             for part in PARTS
         },
-    }
+    )
     return TrainingSet(
-        source, prepared, rows, labels, names, region_of, split.groups, report, tuple(regions)
+        source, prepared, rows, labels, names, region_index, split.groups, report, tuple(regions)
     )

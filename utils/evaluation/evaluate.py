@@ -110,7 +110,7 @@ def evaluate(
         "seen_by_the_model": int((wanted & same_file).sum()),
         "near_duplicates_of_seen": int((wanted & look_alike).sum()),
         "unreadable": sum(only is None or name in only for name in prepared.unreadable),
-        "dropped": split.report["dropped"],
+        "dropped": split.report.dropped,
         "other_parts": sum(name is not None for name in split.parts) - int(wanted.sum()),
     }
     if only is not None:
@@ -124,7 +124,7 @@ def evaluate(
             "attribution": dataset.attribution,
             "part": part,
             "trained_on_these_data": known,
-            "split": split.report,
+            "split": split.report.model_dump(),
         },
         "left_out": left_out,
         "bootstrap": {"resamples": resamples, "seed": seed, "level": 0.95, "unit": "group"},

@@ -89,7 +89,7 @@ def train(
         "sha256": bundle.sha256,
         "run": str(run),
         "epochs": len(trainer.history),
-        "counts": corpus.report["used"],
+        "counts": corpus.report.model_dump()["used"],
         "metrics": bundle.metrics,
     }
 
@@ -152,15 +152,15 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: s
             "dataset": corpus.dataset.name,
             "attribution": corpus.dataset.attribution,
             "regions": list(corpus.dataset.regions),
-            "counts": corpus.report,
-            "split": {"seed": corpus.report["seed"], "fractions": list(FRACTIONS)},
+            "counts": corpus.report.model_dump(),
+            "split": {"seed": corpus.report.seed, "fractions": list(FRACTIONS)},
             "seed": plan.seed,
             # The file's name alone: where it lay on one machine helps nobody else.
             "args": {
                 **asdict(plan),
                 "weights": Path(plan.weights).name,
                 "teacher": plan.teacher and Path(plan.teacher).name,
-                "region": list(corpus.wanted),
+                "region": list(corpus.chosen_regions),
             },
             "built_on": [bundle.sha256 for bundle in trainer.parent_bundles],
             "outcome": outcome,

@@ -97,7 +97,7 @@ class Trainer:
             corpus.prepared.images,
             rows,
             corpus.labels,
-            regions=corpus.region_of if self.regions else None,
+            regions=corpus.region_index if self.regions else None,
             lesions=self._lesions if self.teaches_places else None,
             batch_size=plan.batch_size,
             balanced=plan.class_weight == "balanced",
@@ -323,7 +323,7 @@ class Trainer:
         del plan["sensitivity"]
         return {
             **plan,
-            "images": self.corpus.report["used"],
+            "images": self.corpus.report.model_dump()["used"],
             "built on": [bundle.sha256 for bundle in self.parent_bundles],
         }
 

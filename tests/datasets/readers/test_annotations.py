@@ -170,7 +170,7 @@ def test_a_patient_in_several_part_folders_keeps_the_images_of_the_test_part(tmp
     assert part["test/fractured/1.png"] == "test"
     assert Counter(split.parts)[None] == 2
     assert part["train/fractured/1.png"] is part["val/fractured/1.png"] is None
-    assert split.report["dropped"] == {
+    assert split.report.dropped == {
         "of the same patient, study or picture as an image of the test part": 2
     }
 
