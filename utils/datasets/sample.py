@@ -1,8 +1,7 @@
-"""The record every dataset is read into: an image on disk and what its source says about it."""
+"""A labelled radiograph on disk, and the dataset it belongs to."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,20 +13,20 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled radiograph.
+    """One labelled radiograph. What the source does not state is None or empty.
 
     Args:
-        path: the file.
-        id: stable name inside the dataset: its path relative to the root, with forward slashes.
+        path: of the file.
+        id: stable name in the dataset: the path relative to its root, with forward slashes.
         label: 1 for the positive class (see ``Dataset.meaning``), 0 for the negative.
         group: images of one group are never separated by a split: the patient where known, else the
             study, else the image itself. Near-duplicates are merged into one group later.
-        study: images of one examination, where the source says so.
-        region: body part ("hand", "wrist", ...), where the source says so.
+        study: images of one examination.
+        region: body part ("hand", "wrist", ...).
         view: projection ("frontal", "lateral", "oblique", joined by "+" where several are marked).
-        hardware: whether metal (plates, screws, casts) is in the picture, where the source says so.
-        boxes: where the fractures are, where the source says so.
-        part: "train", "validation" or "test" where the source prescribes it, else None.
+        hardware: whether metal (plates, screws, casts) is in the picture.
+        boxes: lesions, in pixels of the upright picture.
+        part: "train", "validation" or "test" where the source prescribes it.
     """
 
     path: Path
@@ -47,12 +46,12 @@ class Dataset:
     """The samples of one source.
 
     Args:
-        name: the reader's name in the READERS table.
+        name: of the reader, in the READERS table.
         root: the folder it was read from.
-        samples: in a stable order (sorted by id).
-        meaning: what a positive label means in this source, one sentence for people.
+        samples: sorted by id.
+        meaning: of a positive label in this source, one sentence for people.
         attribution: source and licence to name wherever a model trained on it is published.
-        dropped: reason to number of images left out while reading (contradictory labels, ...).
+        dropped: reason, a key of metrics.json, to number of images left out while reading.
     """
 
     name: str
@@ -60,7 +59,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     meaning: str
     attribution: str = ""
-    dropped: Mapping[str, int] = field(default_factory=Counter)
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def regions(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ def trees(tmp_path_factory):
 @pytest.mark.parametrize("name", TREES)
 def test_auto_recognises_each_layout(trees, name):
     assert read_dataset(trees[name]).name == name
-    detected = [reader.name for reader in READERS.values() if reader.detect(trees[name])]
+    detected = [reader.name for reader in READERS.values() if reader.locate(trees[name])]
     assert detected[0] == name
 
 

@@ -1,4 +1,10 @@
-"""Datasets of labelled radiographs on disk, read into samples by the reader of their layout."""
+"""Dataset readers: one for each layout on disk.
+
+- ``dataset_reader``: what a reader is, and the names of folders and body parts
+- ``tables``: CSV files of a dataset
+- ``mura``, ``fracatlas``, ``folder``: the layouts
+- ``annotations``: the table ``labels.csv`` beside class folders
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,7 @@ from utils.registry import Registry
 
 AUTO = "auto"
 
-# In the order in which "auto" asks them: the particular layouts before the general one.
+# In the order that "auto" tries them: the particular layouts before the general one.
 READERS: Registry[DatasetReader] = Registry(
     "dataset",
     {reader.name: reader for reader in (mura.READER, fracatlas.READER, folder.READER)},
@@ -35,25 +41,22 @@ def read_dataset(root: Path, name: str = AUTO, regions: Sequence[str] = ()) -> D
         DatasetError: no such folder, a layout or table that is not as it should be, an empty class.
         UnknownName: no reader of that name, or no such region in the dataset.
     """
-    root = Path(root)
-    reader = None if name == AUTO else READERS[name]
+    readers = tuple(READERS.values()) if name == AUTO else (READERS[name],)
     if not root.is_dir():
-        found = f"{root} is a file" if root.is_file() else f"there is no folder {root}"
-        raise DatasetError(f"{found}; give the folder that holds the dataset")
+        raise DatasetError(f"datasets.{'root_is_file' if root.is_file() else 'no_root'}", root=root)
     try:
-        return (reader or _detected(root)).read(root, regions)
-    except OSError as fault:
-        raise DatasetError(f"{fault.filename or root} cannot be read: {fault.strerror}") from fault
-
-
-def _detected(root: Path) -> DatasetReader:
-    """Return the reader whose layout is in a folder.
-
-    Raises:
-        DatasetError: there is none; the message says what was looked for and what is there.
-    """
-    for reader in READERS.values():
-        if reader.detect(root):
-            return reader
-    layouts = "; or ".join(f"{reader.looks_for} ({reader.name})" for reader in READERS.values())
-    raise DatasetError(f"{root} holds no dataset: looked for {layouts}; found {contents(root)}")
+        for reader in readers:
+            if located := reader.locate(root):
+                return reader.read(located, regions)
+        found = contents(root)
+    except OSError as error:
+        raise DatasetError(
+            "datasets.root_unreadable", path=error.filename or root, reason=error.strerror
+        ) from error
+    if name != AUTO:
+        layout = READERS[name].layout
+        raise DatasetError(
+            "datasets.other_layout", root=root, name=name, layout=layout, found=found
+        )
+    layouts = "; or ".join(f"{reader.layout} ({reader.name})" for reader in readers)
+    raise DatasetError("datasets.no_dataset", root=root, layouts=layouts, found=found)

@@ -1,4 +1,4 @@
-"""The table ``labels.csv`` beside class folders, put into the samples of their images."""
+"""Optional table ``labels.csv`` beside class folders: patients, views and lesions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from utils.datasets.readers.dataset_reader import read_table, region_name
+from utils.datasets.readers.dataset_reader import region_name
+from utils.datasets.readers.tables import read_flag, read_table
 from utils.datasets.sample import Sample
 from utils.errors import DatasetError
 from utils.imaging.geometry import Box
@@ -25,7 +26,7 @@ Row = Mapping[str, str]
 
 
 def annotate(samples: Sequence[Sample], root: Path) -> list[Sample]:
-    """Return the samples with what the table in their root says of them; as they are where there is none.
+    """Add the annotations of the table in a root to its samples, where there is one.
 
     The patient, else the study, becomes the group. The label stays that of the folder.
 
@@ -38,110 +39,102 @@ def annotate(samples: Sequence[Sample], root: Path) -> list[Sample]:
             column, a file that is none of the samples, or rows that contradict each other or the folders.
     """
     table = root / TABLE
-    # A broken link counts as a table, so that it is said to be unreadable.
+    # A broken link counts as a table, so that it is reported as unreadable.
     if not os.path.lexists(table):
         return list(samples)
-    rows_of = _rows_of_files(table)
+    rows_of = _rows_by_file(table)
     if missing := sorted(rows_of.keys() - {sample.id for sample in samples}):
-        raise DatasetError(
-            f"{table}, row {missing[0]}: there is no such image in the class folders"
-        )
+        raise DatasetError("datasets.no_such_image", table=table, row=missing[0])
     patient_of_study = _patients(rows_of, table)
     annotated = [
-        _annotated(sample, rows_of[sample.id], patient_of_study, f"{table}, row {sample.id}")
+        _annotated(sample, rows_of[sample.id], patient_of_study, table)
         if sample.id in rows_of
         else sample
         for sample in samples
     ]
-    # Turned copies share a group already: those without a row stay with the patient of the others.
+    # Rotated copies share a group already: those without a row stay with the patient of the others.
     patient_of: dict[str, str] = {}
     for before, after in zip(samples, annotated, strict=True):
         if after.group != before.group and (
             patient_of.setdefault(before.group, after.group) != after.group
         ):
-            raise DatasetError(
-                f"{table}, row {after.id}: another copy of this picture is another patient's in the table"
-            )
+            raise DatasetError("datasets.copy_of_other_patient", table=table, row=after.id)
     return [replace(one, group=patient_of.get(one.group, one.group)) for one in annotated]
 
 
-def _rows_of_files(table: Path) -> dict[str, list[Row]]:
+def _rows_by_file(table: Path) -> dict[str, list[Row]]:
     """Read the table: path below the root, with forward slashes, to its rows with every column."""
     rows_of: defaultdict[str, list[Row]] = defaultdict(list)
     for row in read_table(table, ("file",), OPTIONAL):
         path = PurePosixPath(row["file"].replace("\\", "/"))
         if not row["file"]:
-            raise DatasetError(f"{table}: a row names no file, found {','.join(row.values())!r}")
+            raise DatasetError("datasets.no_file_in_row", table=table, row=",".join(row.values()))
         if path.is_absolute() or ".." in path.parts:
             raise DatasetError(
-                f"{table}, row {row['file']}: a path below {table.parent} is expected, without '..'"
+                "datasets.path_outside", table=table, row=row["file"], folder=table.parent
             )
         rows_of[path.as_posix()].append(dict.fromkeys(OPTIONAL, "") | row)
     return dict(rows_of)
 
 
 def _patients(rows_of: Mapping[str, Iterable[Row]], table: Path) -> dict[str, str]:
-    """Return the patient of each study of whom a row tells, and insist that it is one."""
+    """Return the patient of each study that has one in any row; a study has one patient."""
     patient_of: dict[str, str] = {}
     for name, rows in rows_of.items():
         for row in rows:
-            patient = row["patient"]
-            if row["study"] and patient and patient_of.setdefault(row["study"], patient) != patient:
-                raise DatasetError(
-                    f"{table}, row {name}: its study is another patient's in a row above; give every "
-                    "study a name of its own"
-                )
+            study, patient = row["study"], row["patient"]
+            if study and patient and patient_of.setdefault(study, patient) != patient:
+                raise DatasetError("datasets.study_of_other_patient", table=table, row=name)
     return patient_of
 
 
 def _annotated(
-    sample: Sample, rows: Sequence[Row], patient_of_study: Mapping[str, str], where: str
+    sample: Sample, rows: Sequence[Row], patient_of_study: Mapping[str, str], table: Path
 ) -> Sample:
-    """Return a sample with what its rows say; ``where`` begins the message of a fault."""
-    patient, study, region, view, hardware = (
-        _stated(rows, column, where)
-        for column in ("patient", "study", "region", "view", "hardware")
+    """Return a sample with the annotations in its rows."""
+    where = {"table": table, "row": sample.id}
+
+    def cell(column: str) -> str:
+        """Return the one value that the rows have in a column, "" where all are empty."""
+        values = {row[column] for row in rows} - {""}
+        if len(values) > 1:
+            raise DatasetError("datasets.contradicting_rows", **where, column=column)
+        return values.pop() if values else ""
+
+    patient, study, region, view, hardware = map(
+        cell, ("patient", "study", "region", "view", "hardware")
     )
     if region and sample.region not in (None, region_name(region)):
-        raise DatasetError(f"{where}: region is {region!r}, its folder's is {sample.region!r}")
-    if hardware not in (None, "0", "1"):
-        raise DatasetError(f"{where}: hardware is {hardware!r} where 0 or 1 is expected")
+        raise DatasetError(
+            "datasets.contradicting_region", **where, region=region, folder=sample.region
+        )
+    metal = read_flag({"hardware": hardware}, "hardware", table, sample.id) if hardware else None
     boxes = tuple(_box(row, where) for row in rows if any(row[edge] for edge in BOX))
     if boxes and not sample.label:
-        raise DatasetError(f"{where}: a lesion is marked on an image in a folder of normal ones")
-    patient = patient or patient_of_study.get(study or "")
+        raise DatasetError("datasets.lesion_on_normal", **where)
+    patient = patient or patient_of_study.get(study, "")
     # Prefixed, so that patient 7 is neither study 7 nor a file.
     group = f"patient/{patient}" if patient else f"study/{study}" if study else sample.group
     return replace(
         sample,
         group=group,
-        study=study,
+        study=study or None,
         region=region_name(region) if region else sample.region,
-        view=view.lower() if view else None,
-        hardware=None if hardware is None else hardware == "1",
+        view=view.lower() or None,
+        hardware=metal,
         boxes=boxes,
     )
 
 
-def _stated(rows: Iterable[Row], column: str, where: str) -> str | None:
-    """Return the one value that a file's rows have in a column, None where their cells are empty."""
-    values = {row[column] for row in rows if row[column]}
-    if len(values) > 1:
-        raise DatasetError(f"{where}: the rows of this file contradict each other in {column}")
-    return values.pop() if values else None
-
-
-def _box(row: Row, where: str) -> Box:
-    """Return the lesion that a row marks."""
+def _box(row: Row, where: Mapping[str, object]) -> Box:
+    """Return the lesion that a row marks; ``where`` names the row in a message."""
     cells = [row[edge] for edge in BOX]
     try:
-        x, y, width, height = (float(cell) for cell in cells)
+        box = Box(*map(float, cells))
     except ValueError:
-        x = y = width = height = math.nan
-    if not all(map(math.isfinite, (x, y, width, height))):
-        raise DatasetError(f"{where}: {', '.join(BOX)} must be four numbers, found {cells}")
-    if min(width, height) < _LEAST_SIDE:
-        raise DatasetError(
-            f"{where}: a lesion of {width:g} x {height:g} pixels; at least one pixel each way is expected"
-        )
-    return Box(x=x, y=y, width=width, height=height)
+        box = Box(math.nan, math.nan, math.nan, math.nan)
+    if not all(map(math.isfinite, (box.x, box.y, box.width, box.height))):
+        raise DatasetError("datasets.bad_box", **where, columns=", ".join(BOX), found=cells)
+    if min(box.width, box.height) < _LEAST_SIDE:
+        raise DatasetError("datasets.small_box", **where, width=box.width, height=box.height)
+    return box

@@ -1,4 +1,4 @@
-"""MURA-v1.1 as it is distributed: CSV lists of images and of labelled studies of the upper limb."""
+"""MURA-v1.1 as distributed: CSV lists of images and of labelled studies."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from utils.datasets.readers.dataset_reader import (
     DatasetReader,
     is_ignored,
     itself_or_inside,
-    read_rows,
 )
-from utils.datasets.sample import Dataset, Sample
+from utils.datasets.readers.tables import read_rows
+from utils.datasets.sample import Sample
 from utils.errors import DatasetError
 
 # The official validation set stands in for the test set, which was never published.
@@ -22,15 +22,6 @@ REGIONS = ("elbow", "finger", "forearm", "hand", "humerus", "shoulder", "wrist")
 
 NO_LABEL = "its study has no label in the source's table"
 CONTRADICTION = "the table's label contradicts the study's folder"
-
-MEANING = (
-    "A positive label means that a radiologist called the study abnormal (MURA): fractures, but also "
-    "hardware, degenerative joint disease, lesions, subluxations and other findings."
-)
-ATTRIBUTION = (
-    "MURA: Rajpurkar et al., 'MURA: Large Dataset for Abnormality Detection in Musculoskeletal "
-    "Radiographs', arXiv:1712.06957; used under the Stanford ML Group's research use agreement."
-)
 
 # .../XR_WRIST/patient00001/study1_positive, with whatever folders and slashes around it
 _STUDY = re.compile(
@@ -42,28 +33,26 @@ _STUDY = re.compile(
 def locate(root: Path) -> Path | None:
     """Return the folder that holds one of the lists of images, or None."""
     return itself_or_inside(
-        root,
-        lambda folder: any((folder / _images_table(part)).is_file() for part in PARTS),
+        root, lambda folder: any((folder / _list_of(part)).is_file() for part in PARTS)
     )
 
 
-def load(root: Path, regions: tuple[str, ...]) -> Dataset:
-    """Read every listed image whose study has a label; see ``DatasetReader.read``."""
+def load(root: Path, regions: tuple[str, ...]) -> tuple[list[Sample], Counter[str]]:
+    """Read every listed image whose study has a label; see ``DatasetReader.load``."""
     dropped: Counter[str] = Counter()
     samples = []
     for part in PARTS:
         labels = _study_labels(root / f"{part}_labeled_studies.csv")
-        table = root / _images_table(part)
+        table = root / _list_of(part)
         listed = found = 0
         for row in read_rows(table):
             path = _parse(row[0], table)
-            if is_ignored(path["image"] or "."):
-                continue
-            if regions and path["region"].lower() not in regions:
+            region = path["region"].lower()
+            if is_ignored(path["image"] or ".") or (regions and region not in regions):
                 continue
             listed += 1
-            relative = f"{path['study']}/{path['image']}"
-            if not (root / relative).is_file():
+            file = root / path["study"] / path["image"]
+            if not file.is_file():
                 dropped[MISSING_FILE] += 1
                 continue
             found += 1
@@ -76,31 +65,21 @@ def load(root: Path, regions: tuple[str, ...]) -> Dataset:
                 continue
             samples.append(
                 Sample(
-                    path=root / relative,
-                    id=relative,
+                    path=file,
+                    id=f"{path['study']}/{path['image']}",
                     label=label,
                     group=path["patient"],
                     study=path["study"],
-                    region=path["region"].lower(),
+                    region=region,
                     part=PARTS[part],
                 )
             )
         if listed and not found:
-            raise DatasetError(
-                f"none of the {listed} images that {table} lists is there; the folders "
-                f"{part}/XR_* are looked for beside it"
-            )
-    return Dataset(
-        name=READER.name,
-        root=root,
-        samples=tuple(sorted(samples, key=lambda sample: sample.id)),
-        meaning=MEANING,
-        attribution=ATTRIBUTION,
-        dropped=dropped,
-    )
+            raise DatasetError("datasets.no_image_of_list", count=listed, table=table, part=part)
+    return samples, dropped
 
 
-def _images_table(part: str) -> str:
+def _list_of(part: str) -> str:
     """Return the file name of the list of a part's images."""
     return f"{part}_image_paths.csv"
 
@@ -108,35 +87,23 @@ def _images_table(part: str) -> str:
 def _study_labels(table: Path) -> dict[str, int]:
     """Return the label of each study in a table of paths and labels without a header."""
     labels = {}
-    for number, row in enumerate(read_rows(table), start=1):
+    for line, row in enumerate(read_rows(table), start=1):
         if len(row) != 2 or row[1] not in ("0", "1"):
-            raise DatasetError(
-                f"{table}, line {number}: a study's path and 0 or 1 are expected, "
-                f"found {','.join(row)!r}"
-            )
+            raise DatasetError("datasets.bad_study", table=table, line=line, found=",".join(row))
         labels[_parse(row[0], table)["study"]] = int(row[1])
     return labels
 
 
-def _parse(text: str, table: Path) -> dict[str, str]:
+def _parse(path: str, table: Path) -> dict[str, str]:
     """Return the components of a path as MURA's tables write them.
 
     Raises:
         DatasetError: it is written otherwise.
     """
-    match = _STUDY.match(text.replace("\\", "/"))
+    match = _STUDY.match(path.replace("\\", "/"))
     if match is None:
-        raise DatasetError(
-            f"{table}: {text!r} is no path like "
-            "MURA-v1.1/train/XR_WRIST/patient00001/study1_positive/image1.png"
-        )
+        raise DatasetError("datasets.bad_path", table=table, path=path)
     return match.groupdict()
 
 
-READER = DatasetReader(
-    name="mura",
-    looks_for="train_image_paths.csv and valid_image_paths.csv beside train/XR_* and valid/XR_*",
-    regions=REGIONS,
-    locate=locate,
-    load=load,
-)
+READER = DatasetReader("mura", REGIONS, locate, load)
