@@ -1,8 +1,8 @@
-"""Near-duplicate radiographs found on thumbnails: exact, re-encoded, resized or mirrored copies.
+"""Near-duplicates found on thumbnails: exact, re-encoded, resized or mirrored copies.
 
 A 256-bit perceptual hash proposes pairs; only pairs whose pixels then agree block by block are joined,
 so that different patients in the same projection are not chained into one group. The thresholds were
-chosen on real pairs looked at as pictures: docs/datasets.md has the counts.
+chosen on real pairs by visual inspection: docs/datasets.md has the counts.
 """
 
 from __future__ import annotations
@@ -22,28 +22,27 @@ from utils.imaging.geometry import resize
 
 THUMBNAIL_SIZE = 64
 
-# Rows and columns at the edge that stay below this part of the brightest level are no content: the
-# letterbox's bars, whose width depends on rounding, and black borders.
+# Rows and columns at the edge below this share of the brightest level are border: letterbox bars, whose
+# width depends on rounding, and black margins.
 _BLACK = 1 / 32
-_SMALLEST_CONTENT = 8  # pixels; less content than that is not trimmed to
-_BLUR = 1.0  # pixels (deviation); copies resized on the way are displaced by parts of a pixel
-_CONTRAST = 50.0  # grey levels (deviation) that every thumbnail is brought to
-# Lowest frequencies a side of the cosine transform that the hash keeps: 16 * 16 = 256 bits.
-_FREQUENCIES = 16
+_SMALLEST_CONTENT = 8  # pixels; smaller content is not cropped to
+_BLUR = 1.0  # pixels, standard deviation; resized copies are displaced by parts of a pixel
+_CONTRAST = 50.0  # grey levels, standard deviation of every thumbnail once normalised
+_FREQUENCIES = 16  # lowest frequencies a side of the cosine transform: 16 * 16 = 256 bits
 
-# A pair is one picture when its hashes differ in at most so many bits and at least so much of it agrees.
-# Hashes as near as in the first row were always of one picture; in the last row only some were: copies
-# that are marked, masked or truncated, among many different patients in the same projection.
+# A pair is one picture when its hashes differ in at most so many bits and at least this share of its
+# blocks agrees. Within the first row hashes were always of one picture; in the last row only some were:
+# copies that are marked, masked or truncated, among many different patients in the same projection.
 VERIFIED = ((20, 0.45), (32, 0.70), (64, 0.85))
 NEAR_BITS = VERIFIED[0][0]
 FAR_BITS = VERIFIED[-1][0]
 
 _BLOCK = 8  # pixels a side of the blocks compared
-_INFORMATIVE = 3.0  # grey levels (deviation in a block) from which a block shows something
-_BLANK = 0.75  # grey levels below which a block is filled in: a strip where a file ended, a mask
+_INFORMATIVE = 3.0  # grey levels, standard deviation from which a block counts
+_BLANK = 0.75  # grey levels, below which a block is blank: the strip where a file ended, a mask
 _CORRELATED = 0.9  # a block agrees from this correlation on
-_LEAST_BLOCKS = 8  # fewer blocks than that prove nothing
-_LEAST_COMPARED = 0.4  # part of the informative blocks that must be there in both pictures
+_LEAST_BLOCKS = 8  # compared at least
+_LEAST_COMPARED = 0.4  # share of the informative blocks that must be present in both pictures
 _SHIFTS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1))
 
 _HASH_CHUNK = 256  # rows of the distance table held at once
@@ -63,7 +62,7 @@ class DuplicateCounts(BaseModel, frozen=True):
 
 @dataclass(frozen=True, eq=False)
 class DuplicateGroups:
-    """Which images show the same picture.
+    """Groups of images that show the same picture.
 
     Args:
         group: int (n,), the same number for images of one group; every image is in one.
@@ -91,7 +90,7 @@ class DuplicateGroups:
 def group_duplicates(thumbnails: np.ndarray) -> DuplicateGroups:
     """Group the images that show the same picture: exact, re-encoded, resized or mirrored.
 
-    Mirrored means left and right exchanged. Turned copies are not looked for: see docs/datasets.md.
+    Mirrored means left and right exchanged. Rotated copies are not searched for: see docs/datasets.md.
 
     Args:
         thumbnails: uint8 (n, 64, 64), made by ``preprocess.letterbox(pixels, 64)``.
@@ -103,25 +102,21 @@ def group_duplicates(thumbnails: np.ndarray) -> DuplicateGroups:
     hashes = fingerprints(thumbnails)
     flipped = thumbnails[:, :, ::-1]
     plain = _verified_pairs(thumbnails, thumbnails, hashes, hashes)
-    turned = _verified_pairs(thumbnails, flipped, hashes, fingerprints(flipped))
+    mirrored = _verified_pairs(thumbnails, flipped, hashes, fingerprints(flipped))
     known = set(map(tuple, plain.tolist()))
-    turned = turned[[tuple(pair) not in known for pair in turned.tolist()]]
-    pairs = np.concatenate([plain, turned])
+    mirrored = mirrored[[tuple(pair) not in known for pair in mirrored.tolist()]]
+    pairs = np.concatenate([plain, mirrored])
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     group = connected_components(links, directed=False)[1] if count else np.zeros(0)
-    return DuplicateGroups(
-        group=group.astype(np.int64),
-        pairs=pairs,
-        mirrored=np.arange(len(pairs)) >= len(plain),
-    )
+    return DuplicateGroups(group.astype(np.int64), pairs, np.arange(len(pairs)) >= len(plain))
 
 
 def fingerprints(thumbnails: np.ndarray) -> np.ndarray:
     """Return the perceptual hash of each thumbnail.
 
-    A bit a coefficient of the 16 x 16 lowest frequencies of the cosine transform of what the picture
-    shows (black borders off, stretched to the square): whether it is above their median. The first,
-    the mean brightness, counts as zero.
+    A bit a coefficient of the 16 x 16 lowest frequencies of the cosine transform of the content (black
+    borders off, stretched to the square): whether it is above their median. The first, the mean
+    brightness, counts as zero.
 
     Args:
         thumbnails: uint8 (n, 64, 64), made by ``preprocess.letterbox(pixels, 64)``.
@@ -148,35 +143,35 @@ def fingerprints(thumbnails: np.ndarray) -> np.ndarray:
     return hashes
 
 
-def near_duplicates_of(thumbnails: np.ndarray, seen_fingerprints: np.ndarray) -> np.ndarray:
-    """Say which images, as they are or mirrored, are copies of those whose fingerprints were kept.
+def near_duplicates_of(thumbnails: np.ndarray, known_fingerprints: np.ndarray) -> np.ndarray:
+    """Return which images, as they are or mirrored, are near-duplicates of known ones.
 
     Args:
-        thumbnails: uint8 (n, 64, 64) of the images asked about.
-        seen_fingerprints: uint8 (m, 32), from ``fingerprints``, of the images seen.
+        thumbnails: uint8 (n, 64, 64) of the images.
+        known_fingerprints: uint8 (m, 32), from ``fingerprints``, of the known images.
 
     Returns:
         bool (n,).
     """
-    seen = np.zeros(len(thumbnails), bool)
-    for view in (thumbnails, thumbnails[:, :, ::-1]):
-        for start, distances in _distances(fingerprints(view), seen_fingerprints):
-            seen[start : start + len(distances)] |= (distances <= NEAR_BITS).any(axis=1)
-    return seen
+    found = np.zeros(len(thumbnails), bool)
+    for variant in (thumbnails, thumbnails[:, :, ::-1]):
+        for start, distances in _distances(fingerprints(variant), known_fingerprints):
+            found[start : start + len(distances)] |= (distances <= NEAR_BITS).any(axis=1)
+    return found
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Say how much of each pair of thumbnails shows the same, whatever brightness and contrast.
+    """Return the share of blocks that correlate in each pair of thumbnails.
 
-    What the pictures show is compared in blocks of 8 x 8 pixels by correlation, as it lies and shifted
-    by one pixel. Blocks that show nothing do not count; blocks filled in on one side (a file that ended
-    early, a mask) do not either, as long as enough others remain.
+    Contents are compared in blocks of 8 x 8 pixels, in place and shifted by one pixel. Flat blocks do
+    not count; blocks blank in one of the two (a file that ended early, a mask) do not either, as long as
+    enough others remain.
 
     Args:
         first, second: uint8 (m, 64, 64).
 
     Returns:
-        float64 (m,): part of the compared blocks that agree at the best shift, in [0, 1].
+        float64 (m,): share of the compared blocks that agree at the best shift, in [0, 1].
     """
     left, left_deviation = _blocks(_content(first))
     right = _content(second)
@@ -186,7 +181,7 @@ def agreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         informative = np.maximum(left_deviation, other_deviation) > _INFORMATIVE
         compared = informative & (np.minimum(left_deviation, other_deviation) >= _BLANK)
         covariance = np.einsum("ijk,ijk->ij", left, other) / (_BLOCK * _BLOCK)
-        # One grey level squared of noise: the correlation of hardly any contrast proves nothing.
+        # One grey level squared of noise: a correlation of hardly any contrast is no evidence.
         noisy = left_deviation * other_deviation + 1.0
         agrees = (compared & (covariance > _CORRELATED * noisy)).sum(axis=1)
         used = compared.sum(axis=1)
@@ -226,32 +221,29 @@ def _distances(
     columns = np.ascontiguousarray(second).view(np.uint64)
     for start in range(0, len(rows), _HASH_CHUNK):
         chunk = rows[start : start + _HASH_CHUNK]
-        against = columns[start:] if upper else columns
-        distances = np.zeros((len(chunk), len(against)), np.uint16)
+        others = columns[start:] if upper else columns
+        distances = np.zeros((len(chunk), len(others)), np.uint16)
         for word in range(rows.shape[1]):
-            distances += np.bitwise_count(chunk[:, word, None] ^ against[None, :, word])
+            distances += np.bitwise_count(chunk[:, word, None] ^ others[None, :, word])
         yield start, distances
 
 
 def _content(thumbnails: np.ndarray) -> np.ndarray:
-    """Return what each picture shows, black borders off, stretched to the square, contrast evened.
+    """Return float32 (n, 64, 64): black borders off, stretched to the square, mean 0, even contrast.
 
-    Without the borders a copy's letterbox, one pixel wider or narrower by rounding, changes nothing,
-    and neither does a picture that was squeezed into a square on the way.
-
-    Returns:
-        float32 (n, 64, 64), mean 0.
+    So a letterbox one pixel wider or narrower by rounding changes nothing, and neither does a picture
+    that was squeezed into a square.
     """
     content = np.empty(thumbnails.shape, np.float32)
     for index, thumbnail in enumerate(thumbnails):
-        shown = thumbnail > _BLACK * thumbnail.max()
-        rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+        bright = thumbnail > _BLACK * thumbnail.max()
+        rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
         if min(len(rows), len(columns)) >= _SMALLEST_CONTENT:
             thumbnail = thumbnail[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         stretched = resize(thumbnail.astype(np.float32), THUMBNAIL_SIZE, THUMBNAIL_SIZE)
         content[index] = cv2.GaussianBlur(stretched, (0, 0), _BLUR)
     content -= content.mean(axis=(1, 2), keepdims=True)
-    # A nearly constant picture is left flat: its rounding noise is no content.
+    # A nearly constant picture stays flat: its rounding noise is no content.
     content *= _CONTRAST / np.maximum(content.std(axis=(1, 2), keepdims=True), 2.0)
     return content
 

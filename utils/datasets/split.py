@@ -1,27 +1,27 @@
-"""A dataset divided into train, validation and test by a hash of each group's stable key."""
+"""Train, validation and test parts by a hash of each group's stable key."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.cluster.hierarchy import DisjointSet
 
 from utils.datasets.duplicates import DuplicateCounts, DuplicateGroups, group_duplicates
 from utils.datasets.sample import PARTS, Dataset
 from utils.errors import DatasetError
+from utils.messages import sentence
 
 FRACTIONS = (0.70, 0.15, 0.15)
 
 CONTRADICTORY = "the same picture stands in both classes"
 STRADDLES = "of the same patient, study or picture as an image of the {part} part"
 
-# Where a group's members are prescribed to several parts, the first of these keeps its own.
+# Where a source prescribes several parts for one group, the first of these keeps its images.
 _PRECEDENCE = ("test", "validation", "train")
 
 
@@ -60,7 +60,7 @@ class Split:
     """Which sample is in which part.
 
     Args:
-        parts: "train", "validation" or "test" for each sample; None where it is left out.
+        parts: "train", "validation" or "test" for each sample; None where it is dropped.
         groups: for each sample the key of its final group (near-duplicates merged): the smallest
             source group in it. No key occurs in two parts.
         report: counts of what was kept and dropped.
@@ -79,16 +79,16 @@ def split_dataset(
     fractions: tuple[float, float, float] = FRACTIONS,
     needed: Sequence[str] = PARTS,
 ) -> Split:
-    """Divide a dataset so that no patient, study or near-duplicate is on two sides.
+    """Split a dataset so that no patient, study or near-duplicate is in two parts.
 
-    A group's part follows from a hash of its key and the seed alone, so more data moves nobody (but
+    A group's part follows from a hash of its key and the seed alone, so more data moves no group (but
     see docs/datasets.md: a new image that joins two groups, or comes first in one, may). Parts that
     the source prescribes stand; those it leaves open are carved out of its train part by group.
 
     Args:
         dataset: the samples.
         thumbnails: uint8 (n, 64, 64), one for each sample.
-        seed: chooses one of the possible splits.
+        seed: of the hash.
         fractions: of the groups, for train, validation and test.
         needed: parts that must hold images of both classes.
 
@@ -107,25 +107,39 @@ def split_dataset(
     groups = merge_groups(dataset, duplicates)
     prescribed = {sample.part for sample in samples if sample.part is not None}
     shares = _shares(prescribed, fractions)
-    dropped: Counter[str] = Counter(dataset.dropped)
-    kept = np.ones(len(samples), bool)
-    for position, reason in _straddling(dataset, groups).items():
-        kept[position] = False
-        dropped[reason] += 1
-    contradictory = _contradictory(dataset, duplicates, kept)
-    kept[contradictory] = False
-    if contradictory:
-        dropped[CONTRADICTORY] += len(contradictory)
+    dropped = Counter(dataset.dropped)
+    # A sample without a part counts as one of train, out of which the open parts are carved.
+    given = [sample.part or "train" for sample in samples]
+    first: dict[str, str] = {}
+    for group, part in zip(groups, given, strict=True):
+        first[group] = min(first.get(group, part), part, key=_PRECEDENCE.index)
+    keeps = [first[group] for group in groups]
+    kept = np.array([part == keep for part, keep in zip(given, keeps, strict=True)], bool)
+    dropped.update(STRADDLES.format(part=keeps[i]) for i in np.flatnonzero(~kept))
+    labels = np.array([sample.label for sample in samples], int)
+    contradictory = kept & _contradictory(duplicates.group, labels, kept)
+    dropped.update([CONTRADICTORY] * int(contradictory.sum()))
     parts: list[str | None] = []
-    for sample, group, keep in zip(samples, groups, kept, strict=True):
+    for sample, group, keep in zip(samples, groups, kept & ~contradictory, strict=True):
         if not keep:
             parts.append(None)
         elif sample.part is None or (sample.part == "train" and len(shares) > 1):
             parts.append(part_of(group, seed, shares))
         else:
             parts.append(sample.part)
-    counts = _counts(dataset, parts, groups)
-    _check_classes(dataset, counts, needed)
+    counts = {part: _counts(part, parts, labels, groups) for part in PARTS}
+    if lacking := [
+        part for part in needed if not (counts[part].positive and counts[part].negative)
+    ]:
+        raise DatasetError(
+            "datasets.split_lacks_class",
+            root=dataset.root,
+            parts=" and ".join(lacking),
+            counts="; ".join(
+                sentence("datasets.counts_of_part", part=part, **dict(own))
+                for part, own in counts.items()
+            ),
+        )
     report = SplitReport(
         seed=seed,
         fractions=dict(zip(PARTS, fractions, strict=True)),
@@ -145,30 +159,23 @@ def merge_groups(dataset: Dataset, duplicates: DuplicateGroups) -> tuple[str, ..
         For each sample the key of its merged group: the smallest source group in it, so that a group
         without duplicates keeps the key the source gave.
     """
-    samples = dataset.samples
-    sources: list[list[object]] = [
-        [sample.group for sample in samples],
-        [sample.study if sample.study is not None else sample.group for sample in samples],
-        duplicates.group.tolist(),
-    ]
-    # One node a sample, and one a group that any source names; an edge says "belongs to".
-    nodes = len(samples)
-    edges = [np.zeros((0, 2), np.int64)]
-    for names in sources:
-        number = {name: nodes + index for index, name in enumerate(dict.fromkeys(names))}
-        edges.append(np.array([(i, number[name]) for i, name in enumerate(names)], np.int64))
-        nodes += len(number)
-    pairs = np.concatenate([edge.reshape(-1, 2) for edge in edges])
-    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(nodes, nodes))
-    _, component = connected_components(links, directed=False)
+    merged = DisjointSet(range(len(dataset.samples)))
+    first: dict[tuple[str, object], int] = {}
+    copies = duplicates.group.tolist()
+    for i, sample in enumerate(dataset.samples):
+        merged.merge(i, first.setdefault(("group", sample.group), i))
+        merged.merge(i, first.setdefault(("duplicates", copies[i]), i))
+        if sample.study is not None:
+            merged.merge(i, first.setdefault(("study", sample.study), i))
+    roots = [merged[i] for i in range(len(dataset.samples))]
     keys: dict[int, str] = {}
-    for sample, number in zip(samples, component.tolist(), strict=False):
-        keys[number] = min(keys.get(number, sample.group), sample.group)
-    return tuple(keys[number] for number in component[: len(samples)].tolist())
+    for root, sample in zip(roots, dataset.samples, strict=True):
+        keys[root] = min(keys.get(root, sample.group), sample.group)
+    return tuple(keys[root] for root in roots)
 
 
 def part_of(group: str, seed: int, shares: Mapping[str, float]) -> str:
-    """Return the part a group falls into.
+    """Return the part of a group.
 
     Args:
         group: its key.
@@ -199,63 +206,21 @@ def _shares(prescribed: set[str], fractions: Sequence[float]) -> dict[str, float
     return {part: fraction / total for part, fraction in open_parts.items()}
 
 
-def _straddling(dataset: Dataset, groups: Sequence[str]) -> dict[int, str]:
-    """Return the positions to leave out, with the reason, so that no group is in two given parts.
-
-    The test part keeps its images, then validation; the copies on the other side go.
-    """
-    members: defaultdict[str, list[int]] = defaultdict(list)
-    for position, group in enumerate(groups):
-        members[group].append(position)
-    # A sample without a part shares the fate of the train part, out of which open parts are carved.
-    given = [sample.part or "train" for sample in dataset.samples]
-    reasons: dict[int, str] = {}
-    for positions in members.values():
-        keeps = min((given[i] for i in positions), key=_PRECEDENCE.index)
-        for i in positions:
-            if given[i] != keeps:
-                reasons[i] = STRADDLES.format(part=keeps)
-    return reasons
-
-
-def _contradictory(dataset: Dataset, duplicates: DuplicateGroups, kept: np.ndarray) -> list[int]:
-    """Return the positions of images whose copies, among those kept, carry the other label too."""
-    labels: defaultdict[int, set[int]] = defaultdict(set)
-    for sample, group, keep in zip(dataset.samples, duplicates.group, kept, strict=True):
-        if keep:
-            labels[int(group)].add(sample.label)
-    return [
-        i for i, group in enumerate(duplicates.group) if kept[i] and len(labels[int(group)]) > 1
-    ]
+def _contradictory(copies: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Return bool (n,): whether an image's copies, among those kept, carry both labels."""
+    images = np.bincount(copies, kept)[copies]
+    positive = np.bincount(copies, kept * labels)[copies]
+    return (positive > 0) & (positive < images)
 
 
 def _counts(
-    dataset: Dataset, parts: Sequence[str | None], groups: Sequence[str]
-) -> dict[str, PartCounts]:
-    """Return for each part how many images of each class and how many groups it has."""
-    counts = {}
-    for part in PARTS:
-        inside = [i for i, own in enumerate(parts) if own == part]
-        positive = sum(dataset.samples[i].label for i in inside)
-        counts[part] = PartCounts(
-            positive=positive,
-            negative=len(inside) - positive,
-            groups=len({groups[i] for i in inside}),
-        )
-    return counts
-
-
-def _check_classes(
-    dataset: Dataset, counts: Mapping[str, PartCounts], needed: Sequence[str]
-) -> None:
-    """Raise DatasetError where a needed part lacks one of the classes."""
-    lacking = [part for part in needed if not (counts[part].positive and counts[part].negative)]
-    if lacking:
-        found = "; ".join(
-            f"{part} {own.positive} positive and {own.negative} negative in {own.groups} groups"
-            for part, own in counts.items()
-        )
-        raise DatasetError(
-            f"the split of {dataset.root} leaves {' and '.join(lacking)} without one of the classes "
-            f"({found}); more images of different patients are needed, or another seed"
-        )
+    part: str, parts: Sequence[str | None], labels: np.ndarray, groups: Sequence[str]
+) -> PartCounts:
+    """Return how many images of each class and how many groups a part has."""
+    inside = [i for i, own in enumerate(parts) if own == part]
+    positive = int(labels[inside].sum())
+    return PartCounts(
+        positive=positive,
+        negative=len(inside) - positive,
+        groups=len({groups[i] for i in inside}),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from utils.datasets.image_cache import PreparedImages, prepare_images
 from utils.datasets.readers import read_dataset
 from utils.datasets.sample import PARTS, Dataset
-from utils.datasets.split import FRACTIONS, SplitReport, split_dataset
+from utils.datasets.split import SplitReport, split_dataset
 from utils.errors import DatasetError
 
-# "mixed" is no body part but several in one picture; such images teach the region head nothing.
+# "mixed" is no body part but several in one picture; such images are no examples for the region head.
 MIXED = "mixed"
 
 
@@ -45,14 +45,14 @@ class TrainingSet:
     """A dataset, ready to train on. Rows are those of ``prepared.images``.
 
     Args:
-        dataset: as its reader gave it.
+        dataset: as its reader returned it.
         prepared: its readable samples.
         rows: part to the rows of its images; truncated and dropped ones are in none.
         labels: int (n,), 1 positive.
-        regions: labels of the body parts to tell apart, empty where there are fewer than two.
+        regions: labels of the region head, empty where there are fewer than two.
         region_index: int (n,), index into ``regions``, -1 where unknown or mixed.
         groups: final group of each row.
-        report: what the split kept and dropped.
+        report: what was used and left out.
         chosen_regions: body parts that were kept, empty for all.
     """
 
@@ -82,10 +82,10 @@ def read_training_set(
     Args:
         root: its folder.
         dataset: name of its reader, or "auto".
-        regions: the body parts to keep; none keeps all.
+        regions: body parts to keep; none keeps all.
         size: side of the fitted images, pixels.
         seed: of the split.
-        cache: where prepared images lie.
+        cache: folder of prepared images.
         progress: show bars on stderr.
 
     Raises:
@@ -94,40 +94,36 @@ def read_training_set(
     """
     source = read_dataset(root, dataset, regions)
     prepared = prepare_images(source.samples, size, cache, progress=progress)
-    kept = Dataset(
-        source.name,
-        source.root,
-        prepared.samples,
-        source.meaning,
-        source.attribution,
-        source.dropped,
-    )
-    split = split_dataset(kept, prepared.thumbnails, seed=seed, fractions=FRACTIONS)
+    readable = replace(source, samples=prepared.samples)
+    split = split_dataset(readable, prepared.thumbnails, seed=seed)
     truncated = np.array([facts.truncated for facts in prepared.files])
     parts = np.array([part or "" for part in split.parts])
     labels = np.array([sample.label for sample in prepared.samples])
     rows = {part: np.flatnonzero((parts == part) & ~truncated) for part in PARTS}
+    used = {
+        part: PartUse(images=len(own), positive=int(labels[own].sum()))
+        for part, own in rows.items()
+    }
     for part in ("train", "validation"):
-        positives = int(labels[rows[part]].sum())
-        if not 0 < positives < len(rows[part]):
-            raise DatasetError(
-                f"the {part} part has {len(rows[part])} images, {positives} of them positive; "
-                "both classes are needed to train and to calibrate"
-            )
-    names = tuple(name for name in kept.regions if name != MIXED)
-    names = names if len(names) > 1 else ()
-    region_index = np.array(
-        [names.index(s.region) if s.region in names else -1 for s in prepared.samples]
-    )
+        if not 0 < used[part].positive < used[part].images:
+            raise DatasetError("datasets.part_lacks_class", part=part, **dict(used[part]))
     report = TrainingSetReport(
         **dict(split.report),
         unreadable=len(prepared.unreadable),
         truncated_left_out=int((truncated & (parts != "")).sum()),
-        used={
-            part: PartUse(images=len(rows[part]), positive=int(labels[rows[part]].sum()))
-            for part in PARTS
-        },
+        used=used,
     )
+    names = tuple(name for name in readable.regions if name != MIXED)
+    names = names if len(names) > 1 else ()
+    region_index = [names.index(s.region) if s.region in names else -1 for s in prepared.samples]
     return TrainingSet(
-        source, prepared, rows, labels, names, region_index, split.groups, report, tuple(regions)
+        dataset=source,
+        prepared=prepared,
+        rows=rows,
+        labels=labels,
+        regions=names,
+        region_index=np.array(region_index),
+        groups=split.groups,
+        report=report,
+        chosen_regions=tuple(regions),
     )
