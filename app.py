@@ -1,4 +1,4 @@
-"""The web app: `app` for a WSGI server, and `python app.py` to serve it on this machine."""
+"""Web app: ``app`` for a WSGI server, and ``python app.py`` to serve it on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from utils.web.middleware.logs import configure
 
 
 def build(settings: Settings) -> Flask:
-    """Set up the log, make the app, and name the variables that look like settings but are none."""
+    """Set up the log, create the app, and log the variables that look like settings but are none."""
     configure(settings.log_level)
     built = create_app(settings)
     for name in unknown_variables():
@@ -28,34 +28,34 @@ def build(settings: Settings) -> Flask:
 try:
     settings = read_settings()
     app = build(settings)
-except SetupError as fault:
-    print(f"error: {fault}", file=sys.stderr)
+except SetupError as error:
+    print(f"error: {error}", file=sys.stderr)
     # This status also makes gunicorn stop, where it would start a failing worker again and again.
     raise SystemExit(SETUP_FAULT) from None
 
 
 def port(text: str) -> int:
-    """Read a port; 0 leaves the choice to the system."""
+    """Parse a port; 0 leaves the choice to the system."""
     if text.isdecimal() and int(text) <= 65535:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no port; give a whole number, 0 to 65535")
 
 
 def listen(host: str, number: int) -> socket.socket:
-    """Take the address before the model is loaded; who asks meanwhile waits.
+    """Listen before the model is loaded; requests that come meanwhile wait.
 
     Raises:
-        SetupError: it is taken, or none of this machine's.
+        SetupError: the address is in use, or none of this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, number), family=family, backlog=128)
-    except (OSError, UnicodeError) as fault:
-        taken = isinstance(fault, OSError) and fault.errno == errno.EADDRINUSE
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise SetupError("web.port_taken", host=host, port=number) from error
         # Python adds to the reason what it tried, which is in the sentence already.
-        reason = str(getattr(fault, "strerror", None) or fault).partition(" (while ")[0]
-        why = "the port is taken; choose another with --port" if taken else reason
-        raise SetupError(f"cannot listen on {host}:{number}: {why}") from fault
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while ")[0]
+        raise SetupError("web.cannot_listen", host=host, port=number, reason=reason) from error
 
 
 def main() -> int:
@@ -70,11 +70,11 @@ def main() -> int:
 
     from werkzeug.serving import make_server
 
-    from utils.web.middleware.refusals import JsonErrorHandler
+    from utils.web.workers.raw_errors import JsonErrorHandler
 
     with listen(args.host, args.port) as listening:
         number = listening.getsockname()[1]
-        app.extensions["reader_service"].reader()
+        app.extensions["predictor_service"].predictor()
         server = make_server(
             args.host,
             number,
@@ -84,7 +84,7 @@ def main() -> int:
             fd=listening.fileno(),
         )
         print(f"serving on http://{args.host}:{number} (Ctrl-C stops)", file=sys.stderr)
-        # Returns when it is interrupted, and only then.
+        # Returns only when it is interrupted.
         server.serve_forever()
     return INTERRUPTED
 

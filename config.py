@@ -1,4 +1,4 @@
-"""Turns FRACTURE_* environment variables into one frozen record of settings, or says why not."""
+"""Settings: one frozen record of the FRACTURE_* environment variables."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from utils.errors import SetupError
 from utils.imaging.radiograph import MEGAPIXEL, Limits
 from utils.inference.engine import DEFAULT_ENGINE, DEFAULT_PRECISION, ENGINES, PRECISIONS
+from utils.messages import sentence
 
 PREFIX = "FRACTURE_"
 ROOT = Path(__file__).resolve().parent
@@ -25,12 +26,12 @@ class BadSetting(SetupError):
 
 
 def _setting(default: Any, description: str, allowed: str, **limits: Any) -> Any:
-    """Describe one setting: what it does and which values it takes, for the docs and for messages."""
+    """Return a field with its description and allowed values, for the documents and for messages."""
     return Field(default, description=description, json_schema_extra={"allowed": allowed}, **limits)
 
 
 class Settings(BaseSettings):
-    """Everything an operator can set; relative paths count from the project's folder."""
+    """All settings of the app; relative paths are relative to the project's folder."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
@@ -156,7 +157,7 @@ class Settings(BaseSettings):
 
     @field_validator("model", "cache_folder", "upload_folder", "instance_folder")
     @classmethod
-    def _from_the_project(cls, path: Path | None) -> Path | None:
+    def _relative_to_project(cls, path: Path | None) -> Path | None:
         return None if path is None else ROOT / path
 
     @field_validator("engine", "precision")
@@ -175,12 +176,12 @@ class Settings(BaseSettings):
 
     @property
     def engine_cache(self) -> Path:
-        """Where the engine keeps the network in its own form."""
+        """Folder in which the engine keeps the network in its own format."""
         return self.cache_folder or self.instance_folder / "engine"
 
     @property
     def limits(self) -> Limits:
-        """What the decoders accept."""
+        """Limits of the files that are decoded."""
         return Limits(self.max_upload_mb * 2**20, self.max_megapixels * MEGAPIXEL)
 
 
@@ -192,23 +193,25 @@ def read_settings() -> Settings:
     """
     try:
         return Settings()
-    except ValidationError as fault:
-        raise BadSetting("; ".join(_sentence(error) for error in fault.errors())) from None
+    except ValidationError as error:
+        problems = "; ".join(_problem(details) for details in error.errors())
+        raise BadSetting("web.bad_settings", problems=problems) from None
 
 
-def _sentence(error: Any) -> str:
-    """Say which variable is wrong and what it may be; a secret's value is not repeated."""
+def _problem(error: Any) -> str:
+    """Return the sentence on one wrong variable; a secret's value is not repeated."""
     name = str(error["loc"][0])
     extra = Settings.model_fields[name].json_schema_extra
     allowed = str(extra["allowed"] if isinstance(extra, dict) else "").replace("`", "")
     found = "this value" if name == "secret_key" else repr(str(error["input"]))
-    return f"{PREFIX}{name.upper()}: {found} is not allowed; give {allowed}"
+    variable = f"{PREFIX}{name.upper()}"
+    return sentence("web.bad_setting", variable=variable, found=found, allowed=allowed)
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Name the FRACTURE_* variables that are no setting: misspelt ones, most likely.
+    """Return the FRACTURE_* variables that are no setting: misspelt ones, most likely.
 
-    They are reported and not refused, because Kubernetes puts FRACTURE_SERVICE_HOST and its like into
+    They are logged and not refused, because Kubernetes puts FRACTURE_SERVICE_HOST and its like into
     every container once a service is called "fracture".
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}

@@ -1,4 +1,4 @@
-"""How gunicorn serves the app; `gunicorn -w 4 -b 0.0.0.0:5000 app:app` finds this file by itself.
+"""Gunicorn's configuration; ``gunicorn -w 4 -b 0.0.0.0:5000 app:app`` finds this file by itself.
 
 Command-line flags win over what is here.
 """
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from config import read_settings
 from utils.errors import SetupError
 from utils.inference.cores import usable_cores
-from utils.web import prometheus_folder as metrics_folder
-from utils.web.cpu_share import share_of
 from utils.web.middleware.logs import gunicorn_logging
+from utils.web.workers import prometheus_folder
+from utils.web.workers.cpu_share import share_of
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -27,27 +27,25 @@ if TYPE_CHECKING:
 
 try:
     _settings = read_settings()
-    # Before the app is imported, which decides where its counts live.
-    metrics_folder.share()
-except SetupError as fault:
-    print(f"error: {fault}", file=sys.stderr)
+    # Before the app is imported: prometheus_client decides then where the counts live.
+    prometheus_folder.create()
+except SetupError as error:
+    print(f"error: {error}", file=sys.stderr)
     raise SystemExit(3) from None
 
 bind = "127.0.0.1:5000"
 
 # Two, so that one answers while the other starts again. They share the cores
-# (utils/web/cpu_share.py), so more of them cost memory and gain little.
+# (utils/web/workers/cpu_share.py), so more of them cost memory and gain little.
 workers = int(os.environ.get("WEB_CONCURRENCY", 2))
 
-# A thread for each request that may be in a worker, waiting or being read, and some for probes, pages and
-# refusals: all would wait in gunicorn's own queue otherwise, which has no end and no deadline and is not
-# seen from outside. A thread that waits costs some 100 kB and no time.
-worker_class = "utils.web.middleware.gunicorn_worker.JsonErrorWorker"
+# A thread for each request that may be in a worker, waiting or being computed, and some for probes, pages
+# and refusals: all would wait in gunicorn's own queue otherwise, which has no bound and no deadline and
+# cannot be observed. A thread that waits costs some 100 kB and no time.
+worker_class = "utils.web.workers.gunicorn_worker.JsonErrorWorker"
 SPARE_THREADS = 16
-_read_at_once = share_of(
-    usable_cores(), 1, threads=_settings.threads, concurrency=_settings.concurrency
-).concurrency
-threads = _settings.queue + _read_at_once + SPARE_THREADS
+_share = share_of(usable_cores(), 1, threads=_settings.threads, concurrency=_settings.concurrency)
+threads = _settings.queue + _share.concurrency + SPARE_THREADS
 
 # Connections a worker holds, idle ones included. Above the threads by far, so that whoever comes beyond
 # the queue is answered 503 at once and not left in the listen queue.
@@ -61,10 +59,10 @@ keepalive = 5
 # worker: FRACTURE_BODY_SECONDS and FRACTURE_QUEUE_SECONDS do.
 timeout = 60
 
-# A worker that is told to stop answers first what it has accepted, and ends as soon as that is done. So
-# long may it take: an upload that has just begun, a full queue, and the reading itself.
-READING_SECONDS = 10
-graceful_timeout = _settings.body_seconds + math.ceil(_settings.queue_seconds) + READING_SECONDS
+# A worker that is stopped answers first what it has accepted, and ends as soon as that is done. This is
+# the longest it may take: an upload that has just begun, a full queue, and the prediction itself.
+PREDICTION_SECONDS = 10
+graceful_timeout = _settings.body_seconds + math.ceil(_settings.queue_seconds) + PREDICTION_SECONDS
 
 # Workers are not replaced after a number of requests: their memory stays level (docs/performance.md), and
 # each new one would load the model while the others carry its load.
@@ -75,7 +73,7 @@ limit_request_line = 2048
 limit_request_fields = 64
 limit_request_field_size = 8190
 
-# The heartbeat is a file; on a disk that stalls, a healthy worker would be taken for dead.
+# The heartbeat is a file; on a disk that stalls, a healthy worker would look dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 # No socket file in the home folder; systemd and signals manage this service.
@@ -88,29 +86,29 @@ logconfig_dict = gunicorn_logging(_settings.log_level)
 
 # Loading takes a second; minutes where the engine's graph is not cached yet and the cores are busy.
 LOAD_SECONDS = 600
-SIGN_SECONDS = 5
+HEARTBEAT_SECONDS = 5
 
 
 def post_worker_init(worker: Worker) -> None:
     """Load the model in the worker, after the fork: TensorFlow hangs when its threads are forked.
 
     The worker takes no connection before it is done, so none waits for it while others are ready. A model
-    that cannot be loaded leaves the worker alive and not ready, so that /readyz says why.
+    that cannot be loaded leaves the worker alive and not ready, so that /readyz reports the reason.
     """
     loaded = threading.Event()
 
-    def give_signs_of_life() -> None:
-        until = time.monotonic() + LOAD_SECONDS
-        while not loaded.wait(SIGN_SECONDS) and time.monotonic() < until:
+    def beat() -> None:
+        deadline = time.monotonic() + LOAD_SECONDS
+        while not loaded.wait(HEARTBEAT_SECONDS) and time.monotonic() < deadline:
             worker.notify()
 
-    threading.Thread(target=give_signs_of_life, daemon=True).start()
-    service = worker.wsgi.extensions["reader_service"]
-    service.divide(worker.cfg.workers)
+    threading.Thread(target=beat, daemon=True).start()
+    service = worker.wsgi.extensions["predictor_service"]
+    service.share_cores(worker.cfg.workers)
     try:
-        service.reader()
+        service.predictor()
     except SetupError:
-        pass  # Logged by the service, and told by /readyz and /predict.
+        pass  # Logged by the service; /readyz and /predict answer with the reason.
     finally:
         loaded.set()
 
@@ -130,10 +128,10 @@ def post_request(worker: Worker, req: Any, environ: dict[str, Any], resp: Any) -
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    """Take what a worker that has ended said about itself out of /metrics."""
-    metrics_folder.forget(worker.pid)
+    """Remove the gauges of a worker that has ended from /metrics."""
+    prometheus_folder.forget(worker.pid)
 
 
 def on_exit(server: Arbiter) -> None:
     """Remove the workers' counts with the server."""
-    metrics_folder.remove()
+    prometheus_folder.remove()

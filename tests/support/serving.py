@@ -63,7 +63,7 @@ def settings(folder: Path, **changes: object) -> Settings:
 def shared_app() -> Flask:
     """An app with a loaded model, for tests that leave it as it is."""
     app = create_app(settings(workplace(), model=model()))
-    app.extensions["reader_service"].reader()
+    app.extensions["predictor_service"].predictor()
     return app
 
 

@@ -1,10 +1,12 @@
-"""Requests that arrive together are read a few at a time, in order, or refused."""
+"""Admission queue: order, concurrency, load shedding, context of the request."""
 
 from __future__ import annotations
 
 import contextvars
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,181 +16,172 @@ from utils.web.admission import AdmissionQueue
 from utils.web.metrics import Metrics
 
 
-def turns(**changes: float) -> AdmissionQueue:
-    chosen = {"readers": 1, "waiting": 8, "seconds": 30.0, **changes}
-    return AdmissionQueue(metrics=Metrics(), **chosen)  # type: ignore[arg-type]
+def make_queue(**changes: float) -> AdmissionQueue:
+    options = {"concurrency": 1, "waiting": 8, "seconds": 30.0, **changes}
+    return AdmissionQueue(metrics=Metrics(), **options)  # type: ignore[arg-type]
 
 
-def gauge(asked: AdmissionQueue, name: str) -> float:
+def gauge(queue: AdmissionQueue, name: str) -> float:
     (line,) = [
         line
-        for line in asked._metrics.text()[0].decode().splitlines()
+        for line in queue._metrics.text()[0].decode().splitlines()
         if line.startswith(f"{name} ")
     ]
     return float(line.split()[1])
 
 
-class Busy:
-    """Keeps every reader of some turns busy until the block ends."""
+def start(queue: AdmissionQueue, work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=queue.run, args=(work,))
+    thread.start()
+    return thread
 
-    def __init__(self, asked: AdmissionQueue) -> None:
-        self.asked = asked
-        self.done = threading.Event()
-        self.threads = [
-            threading.Thread(target=asked.take, args=(lambda: self.done.wait(30),))
-            for _ in range(asked.readers)
-        ]
 
-    def __enter__(self) -> Busy:
-        for thread in self.threads:
-            thread.start()
-        until(lambda: gauge(self.asked, "fracture_reading") == len(self.threads))
-        return self
-
-    def __exit__(self, *fault: object) -> None:
-        self.done.set()
-        for thread in self.threads:
+@contextmanager
+def all_busy(queue: AdmissionQueue) -> Iterator[None]:
+    """Keep every prediction thread of a queue busy until the block ends."""
+    done = threading.Event()
+    threads = [start(queue, lambda: done.wait(30)) for _ in range(queue.concurrency)]
+    until(lambda: gauge(queue, "fracture_reading") == len(threads))
+    try:
+        yield
+    finally:
+        done.set()
+        for thread in threads:
             thread.join()
 
 
-def test_a_turn_returns_what_was_read_and_the_wait():
-    result, waited = turns().take(lambda: "read")
-    assert result == "read"
+def test_run_returns_the_result_and_the_wait():
+    result, waited = make_queue().run(lambda: "result")
+    assert result == "result"
     assert 0 <= waited < 1000
 
 
-def test_those_who_wait_are_read_in_the_order_of_their_arrival():
-    asked = turns()
+def test_requests_run_in_order_of_arrival():
+    queue = make_queue()
     order: list[int] = []
     waiting = []
-    with Busy(asked):
+    with all_busy(queue):
         for number in range(5):
-            thread = threading.Thread(target=asked.take, args=(lambda n=number: order.append(n),))
-            thread.start()
-            waiting.append(thread)
-            until(lambda: gauge(asked, "fracture_queue_waiting") == len(waiting))
+            waiting.append(start(queue, lambda n=number: order.append(n)))
+            until(lambda: gauge(queue, "fracture_queue_waiting") == len(waiting))
         assert order == []
     for thread in waiting:
         thread.join()
     assert order == [0, 1, 2, 3, 4]
-    assert gauge(asked, "fracture_queue_waiting") == gauge(asked, "fracture_reading") == 0
+    assert gauge(queue, "fracture_queue_waiting") == gauge(queue, "fracture_reading") == 0
 
 
-def test_never_more_are_read_at_once_than_there_are_readers():
-    asked = turns(readers=2)
+def test_no_more_run_at_once_than_the_concurrency():
+    queue = make_queue(concurrency=2)
     lock = threading.Lock()
-    inside = 0
+    running = 0
     most = 0
 
-    def read() -> None:
-        nonlocal inside, most
+    def work() -> None:
+        nonlocal running, most
         with lock:
-            inside += 1
-            most = max(most, inside)
+            running += 1
+            most = max(most, running)
         time.sleep(0.02)
         with lock:
-            inside -= 1
+            running -= 1
 
-    threads = [threading.Thread(target=asked.take, args=(read,)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    for thread in [start(queue, work) for _ in range(8)]:
         thread.join()
     assert most == 2
 
 
-def test_there_are_as_many_places_as_readers_and_waiting_and_no_more():
-    asked = turns(readers=1, waiting=1)
-    with asked.place(), asked.place():
+def test_slots_are_concurrency_plus_waiting():
+    queue = make_queue(concurrency=1, waiting=1)
+    with queue.slot(), queue.slot():
         began = time.monotonic()
-        with pytest.raises(Overloaded), asked.place():
+        with pytest.raises(Overloaded), queue.slot():
             pass
         assert time.monotonic() - began < 1
-    with asked.place():
+    with queue.slot():
         pass
 
 
-def test_who_gets_no_turn_in_time_is_refused_and_never_read():
-    asked = turns(seconds=0.1)
-    read: list[str] = []
-    with Busy(asked):
+def test_a_request_that_waits_too_long_never_runs():
+    queue = make_queue(seconds=0.1)
+    finished: list[str] = []
+    with all_busy(queue):
         with pytest.raises(Overloaded, match="within 0.1 s"):
-            asked.take(lambda: read.append("late"))
-        assert gauge(asked, "fracture_queue_waiting") == 0
-    asked.take(lambda: read.append("in time"))
-    assert read == ["in time"]
-    assert gauge(asked, "fracture_queue_waiting") == 0
+            queue.run(lambda: finished.append("late"))
+        assert gauge(queue, "fracture_queue_waiting") == 0
+    queue.run(lambda: finished.append("in time"))
+    assert finished == ["in time"]
+    assert gauge(queue, "fracture_queue_waiting") == 0
 
 
-def test_a_turn_knows_whether_it_is_alone():
-    asked = turns(readers=2)
-    assert asked.take(asked.alone)[0]
-    with asked.place(), asked.place():
-        assert asked.take(asked.alone)[0], "uploads that arrive need no core"
-    inside, both = threading.Barrier(2, timeout=10), []
+def test_a_lone_request_is_alone():
+    queue = make_queue(concurrency=2)
+    assert queue.run(queue.is_alone)[0]
+    with queue.slot(), queue.slot():
+        assert queue.run(queue.is_alone)[0], "uploads that arrive need no core"
 
-    def read() -> bool:
-        inside.wait()
-        found = asked.alone()
-        inside.wait()  # Both have looked before either ends.
-        return found
 
-    threads = [threading.Thread(target=lambda: both.append(asked.take(read)[0])) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+def test_two_that_run_together_are_not_alone():
+    queue = make_queue(concurrency=2)
+    both_inside, alone = threading.Barrier(2, timeout=10), []
+
+    def work() -> None:
+        both_inside.wait()
+        alone.append(queue.is_alone())
+        both_inside.wait()  # Both have looked before either ends.
+
+    for thread in [start(queue, work) for _ in range(2)]:
         thread.join()
-    assert both == [False, False]
-    assert asked.take(asked.alone)[0]
+    assert alone == [False, False]
+    assert queue.run(queue.is_alone)[0]
 
 
-def test_who_is_read_while_another_waits_is_not_alone():
-    asked = turns()
+def test_a_request_is_not_alone_while_another_waits():
+    queue = make_queue()
     begun, looked = threading.Event(), threading.Event()
-    found: list[bool] = []
+    alone: list[bool] = []
 
-    def read() -> None:
+    def work() -> None:
         begun.set()
-        until(lambda: gauge(asked, "fracture_queue_waiting") == 1)
-        found.append(asked.alone())
+        until(lambda: gauge(queue, "fracture_queue_waiting") == 1)
+        alone.append(queue.is_alone())
         looked.set()
 
-    first = threading.Thread(target=asked.take, args=(read,))
-    first.start()
+    first = start(queue, work)
     assert begun.wait(10)
-    assert asked.take(looked.is_set)[0]
+    assert queue.run(looked.is_set)[0]
     first.join()
-    assert found == [False]
+    assert alone == [False]
 
 
-def test_who_was_refused_or_failed_counts_no_longer():
-    asked = turns(seconds=0.1)
-    with Busy(asked), pytest.raises(Overloaded):
-        asked.take(lambda: None)
+def test_refused_and_failed_requests_no_longer_count():
+    queue = make_queue(seconds=0.1)
+    with all_busy(queue), pytest.raises(Overloaded):
+        queue.run(lambda: None)
     with pytest.raises(ZeroDivisionError):
-        asked.take(lambda: 1 / 0)
-    assert asked._turns == 0
-    assert asked.take(asked.alone)[0]
+        queue.run(lambda: 1 / 0)
+    assert queue._submitted == 0
+    assert queue.run(queue.is_alone)[0]
 
 
-def test_a_reading_that_has_begun_is_not_bounded_by_the_wait():
-    assert turns(seconds=0.1).take(lambda: time.sleep(0.3) or "done")[0] == "done"
+def test_the_wait_does_not_bound_the_work_itself():
+    assert make_queue(seconds=0.1).run(lambda: time.sleep(0.3) or "done")[0] == "done"
 
 
 @pytest.mark.parametrize("kind", [ValueError, TimeoutError])
-def test_a_fault_of_the_reading_is_raised_and_frees_the_turn(kind):
-    asked = turns()
+def test_an_error_of_the_work_is_raised(kind):
+    queue = make_queue()
 
     def fail() -> None:
         raise kind("of the file")
 
     with pytest.raises(kind, match="of the file"):
-        asked.take(fail)
-    assert asked.take(lambda: 1)[0] == 1
-    assert gauge(asked, "fracture_reading") == 0
+        queue.run(fail)
+    assert queue.run(lambda: 1)[0] == 1
+    assert gauge(queue, "fracture_reading") == 0
 
 
-def test_a_reading_sees_the_context_of_its_request():
+def test_the_work_has_the_context_of_its_request():
     request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id")
     request_id.set("abc")
-    assert turns().take(request_id.get)[0] == "abc"
+    assert make_queue().run(request_id.get)[0] == "abc"

@@ -182,7 +182,7 @@ def test_a_page_with_every_sentence_about_the_models_worth_has_no_finding(
     app = create_app(settings(tmp_path, model=tested, prevalence=0.1))
     with listen(app) as site:
         read(page, site, files / "hand.png")
-        assert "10 % of the radiographs show a fracture" in page.inner_text(".worth")
+        assert "10 % of the radiographs show a fracture" in page.inner_text(".predictive-value")
         assert "inside it in 78 of 100." in page.inner_text(".facts")
         assert findings(page) == []
 

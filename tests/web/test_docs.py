@@ -21,8 +21,7 @@ from utils.inference.certainty import CERTAINTIES, LOW_RESOLUTION
 from utils.inference.predictor import DOUBTS
 from utils.model.ood import CODES as CODES_OF_DOUBT
 from utils.web import uploads
-from utils.web.errors import CODES, status_of
-from utils.web.middleware.refusals import REFUSALS
+from utils.web.errors import HTTP_ERRORS, status_of
 from utils.web.service import ModelLoading
 
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -103,8 +102,7 @@ def test_every_error_code_is_in_the_table_with_its_status():
         ModelLoading,
     ]
     expected = {(status_of(kind("")), kind.code) for kind in ours} | {(400, "csrf_failed")}
-    expected |= {(status, code) for status, (code, _) in CODES.items()}
-    expected |= {(status, code) for status, (code, _) in REFUSALS.items()}
+    expected |= {(status, error.code) for status, error in HTTP_ERRORS.items()}
     assert table == expected
 
 
@@ -119,8 +117,10 @@ def test_every_address_is_in_the_table_and_counted():
 def test_every_warning_that_can_be_given_is_documented_and_no_other():
     section = API.split("### Warnings")[1].split("## Errors")[0]
     documented = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
-    code = (ROOT / "utils" / "inference.py").read_text(encoding="utf-8")
-    given = set(re.findall(r'Notice\(\s*"(\w+)"', code)) | {LOW_RESOLUTION, *DOUBTS}
+    code = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "utils" / "inference").glob("*.py")
+    )
+    given = set(re.findall(r'InputWarning\(\s*"(\w+)"', code)) | {LOW_RESOLUTION, *DOUBTS}
     assert documented == given
     assert set(CODES_OF_DOUBT) == set(DOUBTS)
     assert all(f"`{word}`" in API for word in CERTAINTIES)

@@ -20,8 +20,8 @@ from tests.support.pictures import encode
 from tests.support.processes import until
 from tests.support.serving import Server, model, radiograph, samples, serve
 from utils.inference.cores import usable_cores
-from utils.web.cpu_share import share_of
-from utils.web.prometheus_folder import MEMORY, PREFIX
+from utils.web.workers.cpu_share import share_of
+from utils.web.workers.prometheus_folder import MEMORY, PREFIX
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="looks into /proc and counts signals"

@@ -16,9 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.processes import running
 from tests.support.serving import PAGE, ROOT, model, radiograph, samples, send, settings
 from utils.inference.predictor import load_predictor
-from utils.web import prometheus_folder as metrics_folder
 from utils.web.app import create_app
 from utils.web.metrics import Metrics
+from utils.web.workers import prometheus_folder
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_reading_is_counted_with_its_steps_and_verdict(app):
 
 def test_a_model_that_answers_is_named(app):
     assert counted(app)["fracture_model_ready",] == 0
-    bundle = app.extensions["reader_service"].reader().bundle
+    bundle = app.extensions["predictor_service"].predictor().bundle
     found = counted(app)
     assert found["fracture_model_ready",] == 1
     assert found["fracture_model_info", "custom", "openvino", bundle.sha256] == 1
@@ -70,7 +70,9 @@ def test_a_model_that_answers_is_named(app):
 def test_a_withheld_reading_has_no_verdict():
     reading = load_predictor(model()).read(radiograph())
     metrics = Metrics()
-    metrics.read(replace(reading, prediction=None, certainty="withheld"), "Fracture Detected")
+    metrics.count_prediction(
+        replace(reading, prediction=None, certainty="withheld"), "Fracture Detected"
+    )
     assert samples(metrics.text()[0].decode())["fracture_verdicts_total", "withheld", "none"] == 1
 
 
@@ -129,9 +131,9 @@ def run(program: str, folder: Path, **changes: str) -> str:
 SHARE = """
 import os, sys
 from pathlib import Path
-from utils.web import prometheus_folder as metrics_folder
-made = metrics_folder.share(Path(sys.argv[1]))
-assert metrics_folder.share(Path(sys.argv[1])) == made == metrics_folder.chosen()
+from utils.web.workers import prometheus_folder
+made = prometheus_folder.create(Path(sys.argv[1]))
+assert prometheus_folder.create(Path(sys.argv[1])) == made == prometheus_folder.current()
 assert os.environ["PROMETHEUS_MULTIPROC_DIR"] == str(made)
 assert os.listdir(made) == [] and made.stat().st_mode & 0o777 == 0o700
 print(made, flush=True)
@@ -151,11 +153,11 @@ def test_the_folder_of_the_counts_goes_with_its_server_but_not_with_a_fork(tmp_p
 def test_the_next_start_removes_what_a_killed_server_left_and_nothing_that_is_used(tmp_path):
     killed = Path(run(SHARE + "os._exit(0)", tmp_path))
     (killed / "counter_1.db").write_bytes(b"old")
-    young = tmp_path / f"{metrics_folder.PREFIX}young"
+    young = tmp_path / f"{prometheus_folder.PREFIX}young"
     young.mkdir()
     target = tmp_path / "elsewhere"
     target.mkdir()
-    (tmp_path / f"{metrics_folder.PREFIX}link").symlink_to(target)
+    (tmp_path / f"{prometheus_folder.PREFIX}link").symlink_to(target)
     with running(
         [sys.executable, "-c", SHARE + "input()", str(tmp_path)],
         cwd=ROOT,
@@ -164,7 +166,7 @@ def test_the_next_start_removes_what_a_killed_server_left_and_nothing_that_is_us
         text=True,
     ) as other:
         used = Path(other.stdout.readline().strip())
-        long_ago = time.time() - 2 * metrics_folder.YOUNG_SECONDS
+        long_ago = time.time() - 2 * prometheus_folder.YOUNG_SECONDS
         for folder in (killed, used, target):
             os.utime(folder, (long_ago, long_ago))
         run(SHARE, tmp_path)

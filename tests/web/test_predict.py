@@ -18,7 +18,7 @@ from tests.support.pictures import draw_radiograph, encode
 from tests.support.serving import PAGE, radiograph, send, settings, shared_app, token
 from utils.inference.predictor import DISCLAIMER, load_predictor
 from utils.web.app import create_app
-from utils.web.negotiation import wants_page
+from utils.web.middleware.negotiation import wants_page
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_script_gets_the_documented_object(client):
 
 
 def test_the_answer_is_what_the_reader_says(client):
-    reader = shared_app().extensions["reader_service"].reader()
+    reader = shared_app().extensions["predictor_service"].predictor()
     said = reader.read(radiograph()).as_json()
     answered = send(client, radiograph()).json
     del said["timing_ms"], answered["timing_ms"]
@@ -364,7 +364,7 @@ def test_no_page_holds_an_inline_script_or_style(client):
 
 def test_a_ready_server_names_its_model(client):
     answer = client.get("/readyz")
-    bundle = shared_app().extensions["reader_service"].reader().bundle
+    bundle = shared_app().extensions["predictor_service"].predictor().bundle
     assert answer.status_code == 200
     assert answer.json == {
         "status": "ready",
@@ -377,7 +377,7 @@ def test_the_verdict_differs_with_certainty_by_words_and_sign(tmp_path):
 
     from utils.web.pages import legend, result_page
 
-    reader = load_predictor(shared_app().extensions["reader_service"].model)
+    reader = load_predictor(shared_app().extensions["predictor_service"].model)
     reading = reader.read(radiograph(), page=True)
     readings = {
         "positive": replace(reading, prediction="Fracture Detected", certainty="definite"),
@@ -397,7 +397,7 @@ def test_the_verdict_differs_with_certainty_by_words_and_sign(tmp_path):
     for tone, one in readings.items():
         result = result_page(one, doubt=(0.4, 0.6), positive="Fracture Detected")
         with shared_app().test_request_context():
-            page = shared_app().jinja_env.get_template("result.html")
+            page = shared_app().jinja_env.get_template("predict/result.html")
             text = page.render(
                 result=result,
                 legend=legend(),

@@ -27,7 +27,7 @@ def copy_bundle(folder: Path) -> Path:
 
 
 def service(path: Path, **changes: object) -> PredictorService:
-    found = create_app(settings(path.parent, model=path, **changes)).extensions["reader_service"]
+    found = create_app(settings(path.parent, model=path, **changes)).extensions["predictor_service"]
     assert isinstance(found, PredictorService)
     return found
 
@@ -91,15 +91,15 @@ def test_a_network_that_no_longer_gives_its_golden_answer_is_not_ready(tmp_path)
     path = copy_bundle(tmp_path)
     _other_golden_answer(path)
     with pytest.raises(SetupError, match="golden"):
-        service(path).reader()
+        service(path).predictor()
 
 
 def test_nothing_is_loaded_before_it_is_asked_for(tmp_path):
     app = create_app(settings(tmp_path, model=copy_bundle(tmp_path)))
     app.test_client().get("/")
-    assert app.extensions["reader_service"].label_meaning is None
+    assert app.extensions["predictor_service"].label_meaning is None
     assert app.test_client().get("/readyz").status_code == 200
-    assert app.extensions["reader_service"].label_meaning is not None
+    assert app.extensions["predictor_service"].label_meaning is not None
 
 
 def test_the_first_request_loads_the_model_where_nobody_did(tmp_path):
@@ -110,7 +110,7 @@ def test_the_first_request_loads_the_model_where_nobody_did(tmp_path):
 def test_threads_that_ask_together_share_one_reader(tmp_path):
     asked = service(copy_bundle(tmp_path))
     readers: list[object] = []
-    threads = [threading.Thread(target=lambda: readers.append(asked.reader())) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: readers.append(asked.predictor())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -122,7 +122,7 @@ def test_threads_that_ask_together_share_one_reader(tmp_path):
 def test_a_probe_does_not_wait_for_a_load_that_has_begun(tmp_path):
     asked = service(tmp_path / "none.h5")
     with asked._lock, pytest.raises(ModelLoading):
-        asked.reader(wait=False)
+        asked.predictor(wait=False)
 
 
 def test_a_model_that_failed_is_tried_again_only_once_its_files_change(tmp_path, caplog):
@@ -141,15 +141,15 @@ def test_a_model_that_failed_is_tried_again_only_once_its_files_change(tmp_path,
 def test_a_loaded_model_stays_when_its_file_goes(tmp_path):
     path = copy_bundle(tmp_path)
     asked = service(path)
-    reader = asked.reader()
+    reader = asked.predictor()
     path.unlink()
-    assert asked.reader() is reader
+    assert asked.predictor() is reader
 
 
 def test_a_request_beyond_the_queue_is_told_to_come_back_before_it_is_read(tmp_path):
     app = create_app(settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1, queue=0))
     client = app.test_client()
-    with app.extensions["reader_service"].turns.place():
+    with app.extensions["predictor_service"].queue.slot():
         # Not even what is wrong with it is looked at.
         for answer in (send(client, radiograph()), client.post("/predict")):
             assert (answer.status_code, answer.json["error"]["code"]) == (503, "overloaded")
@@ -165,10 +165,10 @@ def test_a_request_that_gets_no_turn_in_time_is_told_to_come_back(tmp_path):
     app = create_app(
         settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1, queue_seconds=0.1)
     )
-    asked = app.extensions["reader_service"]
-    asked.reader()
+    asked = app.extensions["predictor_service"]
+    asked.predictor()
     done = threading.Event()
-    busy = threading.Thread(target=asked.turns.take, args=(lambda: done.wait(30),))
+    busy = threading.Thread(target=asked.queue.run, args=(lambda: done.wait(30),))
     busy.start()
     try:
         answer = send(app.test_client(), radiograph())
@@ -189,8 +189,8 @@ def test_places_and_turns_come_free_after_a_fault(tmp_path):
 
 def test_the_answer_says_how_long_it_waited_for_its_turn(tmp_path):
     app = create_app(settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1))
-    turns = app.extensions["reader_service"].turns
-    app.extensions["reader_service"].reader()
+    queue = app.extensions["predictor_service"].queue
+    app.extensions["predictor_service"].predictor()
     quick = send(app.test_client(), radiograph()).json["timing_ms"]
     started = threading.Event()
 
@@ -198,7 +198,7 @@ def test_the_answer_says_how_long_it_waited_for_its_turn(tmp_path):
         started.set()
         time.sleep(0.3)
 
-    busy = threading.Thread(target=turns.take, args=(hold,))
+    busy = threading.Thread(target=queue.run, args=(hold,))
     busy.start()
     started.wait()
     waited = send(app.test_client(), radiograph()).json["timing_ms"]
@@ -210,15 +210,15 @@ def test_the_answer_says_how_long_it_waited_for_its_turn(tmp_path):
 def test_a_lone_radiograph_gets_all_cores_unless_the_operator_chose(tmp_path, threads):
     asked = service(copy_bundle(tmp_path), threads=threads)
     cores = usable_cores()
-    asked.divide(workers=cores)
-    engine = asked.reader().engine
+    asked.share_cores(workers=cores)
+    engine = asked.predictor().engine
     assert (engine.threads, engine.lone_threads) == (1, 1 if threads else cores)
 
 
 def test_a_request_is_computed_alone_only_while_no_other_is_read(tmp_path):
     app = create_app(settings(tmp_path, model=copy_bundle(tmp_path), concurrency=2))
-    asked = app.extensions["reader_service"]
-    engine = asked.reader().engine = Noting(asked.reader().engine)
+    asked = app.extensions["predictor_service"]
+    engine = asked.predictor().engine = Noting(asked.predictor().engine)
     begun, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -226,7 +226,7 @@ def test_a_request_is_computed_alone_only_while_no_other_is_read(tmp_path):
         done.wait(30)
 
     for busy in (False, True, False):
-        other = threading.Thread(target=asked.turns.take, args=(hold,))
+        other = threading.Thread(target=asked.queue.run, args=(hold,))
         if busy:
             other.start()
             assert begun.wait(10)

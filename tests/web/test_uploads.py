@@ -217,7 +217,7 @@ def test_a_file_of_the_limit_is_read_and_one_byte_more_is_413(tmp_path):
     # Without a model the answer is 503, but for what is wrong with the request itself.
     assert send(client, bytes(2**20)).status_code == 503
     shared = shared_app()
-    limit = shared.extensions["reader_service"].reader().limits.max_bytes
+    limit = shared.extensions["predictor_service"].predictor().limits.max_bytes
     answer = send(shared.test_client(), bytes(limit + 1))
     assert (answer.status_code, answer.json["error"]["code"]) == (413, "too_large")
 

@@ -1,11 +1,11 @@
-"""Turns requests that arrive at any time into a few readings at a time, in order, or into a refusal."""
+"""Admission queue: bounds how many requests wait and how many predictions run at once."""
 
 from __future__ import annotations
 
 import contextvars
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import monotonic
 from typing import TypeVar
@@ -17,98 +17,91 @@ T = TypeVar("T")
 
 
 class AdmissionQueue:
-    """A bounded queue in front of a few threads that read.
+    """A bounded queue in front of a few prediction threads; sheds load beyond that.
 
-    The readings have threads of their own, and few: what a thread once used it keeps (the memory
+    Predictions have threads of their own, and few: what a thread once used it keeps (the memory
     allocator's arenas, OpenCV's and the engine's scratch space), and the server has a thread a request.
 
     Args:
-        readers: radiographs read at the same time.
-        waiting: requests that may wait for that.
-        seconds: how long one may wait, once it has arrived whole.
-        metrics: is told how many are inside, wait and are read.
+        concurrency: predictions at the same time.
+        waiting: requests that may wait beyond those.
+        seconds: longest wait, once a request has arrived whole.
+        metrics: counts slots, waiting requests and running predictions.
     """
 
-    def __init__(self, *, readers: int, waiting: int, seconds: float, metrics: Metrics) -> None:
-        self.readers = readers
-        self.places = readers + waiting
+    def __init__(self, *, concurrency: int, waiting: int, seconds: float, metrics: Metrics) -> None:
+        self.concurrency = concurrency
+        self.slots = concurrency + waiting
         self._seconds = seconds
         self._metrics = metrics
-        self._taken = 0
-        self._turns = 0
+        self._slots_taken = 0
+        self._submitted = 0
         self._lock = threading.Lock()
-        # Its threads start with the first readings, so never before a fork.
-        self._pool = ThreadPoolExecutor(readers, thread_name_prefix="reader")
+        # Its threads start with the first predictions, so never before a fork.
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="predictor")
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold one of the places from a request's first byte to its answer.
+    def slot(self) -> Iterator[None]:
+        """Hold one of the slots from a request's first byte to its response.
 
-        It is taken before the upload is read: many slow uploads could hold all the server's threads else,
-        those that answer probes among them.
+        It is taken before the upload is read: many slow uploads could hold all the server's threads
+        otherwise, those that answer probes among them.
 
         Raises:
-            Overloaded: none is free; nothing was waited for.
+            Overloaded: none is free; raised at once.
         """
         with self._lock:
-            if self._taken >= self.places:
-                raise Overloaded(
-                    "too many radiographs are waiting already; send it again in a few seconds"
-                )
-            self._taken += 1
+            if self._slots_taken >= self.slots:
+                raise Overloaded("web.queue_full")
+            self._slots_taken += 1
         try:
-            with self._metrics.places.track_inprogress():
+            with self._metrics.slots_taken.track_inprogress():
                 yield
         finally:
             with self._lock:
-                self._taken -= 1
+                self._slots_taken -= 1
 
-    def alone(self) -> bool:
-        """Whether at most one radiograph waits or is read at this moment; for the one that asks, itself.
+    def is_alone(self) -> bool:
+        """Whether at most one request waits or is computed at this moment, the caller's own included.
 
         An upload that still arrives does not count: it may take a minute, and needs no core for that.
         """
-        return self._turns <= 1
+        return self._submitted <= 1
 
-    def take(self, read: Callable[[], T]) -> tuple[T, float]:
-        """Wait for a turn, use it, and return what was read and the milliseconds waited.
+    def run(self, work: Callable[[], T]) -> tuple[T, float]:
+        """Run ``work`` in a prediction thread once one is free.
 
         Args:
-            read: runs in another thread, with this one's context.
+            work: called with this thread's context variables.
+
+        Returns:
+            Its result, and the milliseconds waited.
 
         Raises:
-            Overloaded: no turn came in time; ``read`` was not and will not be called.
+            Overloaded: no thread came free in time; ``work`` was not and will not be called.
         """
         arrived = monotonic()
         context = contextvars.copy_context()
 
-        def work() -> tuple[T, float]:
+        def run_now() -> tuple[T, float]:
             waited = monotonic() - arrived
             self._metrics.waiting.dec()
-            with self._metrics.reading.track_inprogress():
-                return context.run(read), waited * 1000.0
+            with self._metrics.running.track_inprogress():
+                return context.run(work), waited * 1000.0
 
-        self._metrics.waiting.inc()
-        with self._taking():
-            turn: Future[tuple[T, float]] = self._pool.submit(work)
-            try:
-                return turn.result(self._seconds)
-            except TimeoutError:
-                # A turn that has begun is no longer cancelled: it is waited for, and its own faults are
-                # raised.
-                if not turn.cancel():
-                    return turn.result()
-                self._metrics.waiting.dec()
-                raise Overloaded(
-                    f"no turn came within {self._seconds:g} s; send it again in a few seconds"
-                ) from None
-
-    @contextmanager
-    def _taking(self) -> Iterator[None]:
         with self._lock:
-            self._turns += 1
+            self._submitted += 1
+        self._metrics.waiting.inc()
         try:
-            yield
+            future = self._pool.submit(run_now)
+            try:
+                return future.result(self._seconds)
+            except TimeoutError:
+                # Work that has begun cannot be cancelled: it is waited for, and its own errors are raised.
+                if not future.cancel():
+                    return future.result()
+                self._metrics.waiting.dec()
+                raise Overloaded("web.queue_timeout", seconds=self._seconds) from None
         finally:
             with self._lock:
-                self._turns -= 1
+                self._submitted -= 1

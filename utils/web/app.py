@@ -1,10 +1,11 @@
-"""Turns settings into the web app: an upload page for people, JSON for scripts."""
+"""App factory: the Flask app, its settings, blueprints and middleware."""
 
 from __future__ import annotations
 
 import logging
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -12,15 +13,15 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from utils.formats import FORMATS
 from utils.inference.certainty import LEAST_SIDE
 from utils.inference.predictor import DISCLAIMER
-from utils.web import errors, metrics, pages
-from utils.web.metrics import Metrics
+from utils.web import errors, health, metrics, pages, predict
 from utils.web.middleware import logs, security
 from utils.web.middleware.body import BodyGuard
-from utils.web.predict import csrf, site
-from utils.web.secret_key import shared_key
 from utils.web.service import PredictorService
-from utils.web.settings import WebSettings
 from utils.web.uploads import SpoolingRequest, prepare_folder
+from utils.web.workers.secret_key import shared_key
+
+if TYPE_CHECKING:
+    from config import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,26 +30,26 @@ FORM_OVERHEAD = 2**18
 
 
 class FractureApp(Flask):
-    """Flask with uploads that leave no trace, and a log without them."""
+    """Flask with requests that are spooled without a name, and a log without addresses."""
 
     request_class = SpoolingRequest
 
     def log_exception(self, exc_info: object) -> None:
-        """Log an unforeseen fault without the request's address, which a caller chose."""
-        logging.getLogger(__name__).error("unforeseen fault", exc_info=exc_info)  # type: ignore[arg-type]
+        """Log an unhandled exception without the request's address, which a client chose."""
+        logging.getLogger(__name__).error("unhandled exception", exc_info=exc_info)  # type: ignore[arg-type]
 
 
-def create_app(settings: WebSettings) -> Flask:
+def create_app(settings: Settings) -> Flask:
     """Build the app. Nothing heavy is imported and no model is loaded.
 
     Args:
         settings: the operator's choices; see ``config.Settings``.
 
     Returns:
-        The WSGI object; ``extensions["reader_service"].reader()`` loads the model.
+        The WSGI app; ``extensions["predictor_service"].predictor()`` loads the model.
 
     Raises:
-        SetupError: the upload folder or the secret key cannot be had.
+        SetupError: the upload folder or the secret key is unusable.
     """
     prepare_folder(settings.upload_folder)
     app = FractureApp(
@@ -71,7 +72,7 @@ def create_app(settings: WebSettings) -> Flask:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(hours=12),
-        # The route asks for the token itself, of browsers alone. It lasts as long as the session: a page
+        # The route checks the token itself, of browsers alone. It lasts as long as the session: a page
         # left open over lunch must still work.
         WTF_CSRF_CHECK_DEFAULT=False,
         WTF_CSRF_TIME_LIMIT=None,
@@ -79,18 +80,20 @@ def create_app(settings: WebSettings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters["percent"] = pages.percent
-    counts = app.extensions["metrics"] = Metrics()
-    service = app.extensions["reader_service"] = PredictorService(settings, counts)
-    csrf.init_app(app)
+    predict.csrf.init_app(app)
     logs.register(app)
-    metrics.register(app, counts)
+    metrics.register(app)
     security.register(app)
     errors.register(app)
-    app.register_blueprint(site)
+    app.register_blueprint(predict.blueprint)
+    app.register_blueprint(health.blueprint)
+    service = app.extensions["predictor_service"] = PredictorService(
+        settings, app.extensions["metrics"]
+    )
     static = ROOT / "static"
 
     @app.context_processor
-    def words() -> dict[str, object]:
+    def template_variables() -> dict[str, object]:
         return {
             "asset": lambda name: pages.asset(static, name),
             "disclaimer": DISCLAIMER,
@@ -102,7 +105,9 @@ def create_app(settings: WebSettings) -> Flask:
         }
 
     guard = BodyGuard(
-        app.wsgi_app, seconds=settings.body_seconds, most=4 * app.config["MAX_CONTENT_LENGTH"]
+        app.wsgi_app,
+        seconds=settings.body_seconds,
+        drain_limit=4 * app.config["MAX_CONTENT_LENGTH"],
     )
     app.wsgi_app = guard  # type: ignore[method-assign]
     if settings.trusted_proxies:

@@ -1,11 +1,13 @@
-"""Turns a fault, ours or the framework's, into a status, a code and a sentence: as JSON or as a page.
+"""Error responses: one table of statuses, codes and sentences, as JSON or as a page.
 
-The code and the sentence are the same in both.
+Code and sentence are the same in both. A FractureError brings its own; those of HTTP are in ``HTTP_ERRORS``,
+which the server's processes use as well (``workers/raw_errors.py``).
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
@@ -20,13 +22,17 @@ from utils.errors import (
     UnreadableImage,
     UnsupportedFormat,
 )
-from utils.web.negotiation import wants_page
+from utils.messages import sentence
+from utils.web.middleware.negotiation import wants_page
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5
 
-# The nearest class in a fault's ancestry decides.
+# Statuses that are shown on the upload page, where the mistake can be mended.
+ON_UPLOAD_PAGE = (400, 408, 413, 415, 422, 503)
+
+# Statuses of our own errors; the first class in the MRO that is listed decides.
 STATUS: dict[type[FractureError], int] = {
     InputError: 400,
     UnreadableImage: 400,
@@ -36,36 +42,53 @@ STATUS: dict[type[FractureError], int] = {
     SetupError: 503,
 }
 
-# The framework's own, by status.
-CODES: dict[int, tuple[str, str]] = {
-    400: ("bad_request", "the request cannot be understood"),
-    404: ("not_found", "there is nothing at this address"),
-    405: ("method_not_allowed", "this address does not take that method"),
-    408: ("timeout", "the request's body took too long to arrive"),
-    413: ("too_large", ""),
-    500: ("internal_error", ""),
+
+@dataclass(frozen=True)
+class HttpError:
+    """One row of the table.
+
+    Args:
+        code: stable, for scripts.
+        before_app: message id where the app never gets the request; None where that cannot be.
+        in_app: message id where the app raises it; None where that cannot be.
+    """
+
+    code: str
+    before_app: str | None = None
+    in_app: str | None = None
+
+
+HTTP_ERRORS = {
+    400: HttpError("bad_request", before_app="web.invalid_http", in_app="web.bad_request"),
+    404: HttpError("not_found", in_app="web.not_found"),
+    405: HttpError("method_not_allowed", in_app="web.method_not_allowed"),
+    408: HttpError("timeout", in_app="web.timeout"),
+    413: HttpError("too_large", in_app="web.too_large"),
+    414: HttpError("address_too_long", before_app="web.address_too_long"),
+    417: HttpError("expectation_failed", before_app="web.expectation_failed"),
+    431: HttpError("headers_too_large", before_app="web.headers_too_large"),
+    500: HttpError(
+        "internal_error", before_app="web.internal_error_before_app", in_app="web.internal_error"
+    ),
+    501: HttpError("unsupported_coding", before_app="web.unsupported_coding"),
 }
 
 
-def status_of(fault: FractureError) -> int:
-    """Return the HTTP status of one of our own faults."""
-    for kind in type(fault).__mro__:
-        if kind in STATUS:
-            return STATUS[kind]
-    return 500
+def status_of(error: FractureError) -> int:
+    """Return the HTTP status of one of our own errors."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
-def _answer(status: int, code: str, message: str) -> Response:
-    """Say what went wrong in the caller's form, and leave the code for the log."""
+def _response(status: int, code: str, message: str) -> Response:
+    """Return an error in the client's format, and keep its code for the log and the counts."""
     g.error_code = code
     if not wants_page(request):
         response = jsonify({"error": {"code": code, "message": message}})
     else:
-        # A mistake with the upload is shown on the upload page, where it can be mended.
-        mendable = request.path == "/predict" and status in (400, 408, 413, 415, 422, 503)
+        mendable = request.path == "/predict" and status in ON_UPLOAD_PAGE
         response = make_response(
             render_template(
-                "upload.html" if mendable else "error.html",
+                "predict/upload.html" if mendable else "errors/error.html",
                 error={"status": status, "code": code, "message": message},
             )
         )
@@ -75,41 +98,36 @@ def _answer(status: int, code: str, message: str) -> Response:
     return response
 
 
-def _ours(fault: FractureError) -> Response:
-    status = status_of(fault)
+def _handle_fracture_error(error: FractureError) -> Response:
+    status = status_of(error)
     if status == 500:
-        logger.error("a fault without a status", exc_info=fault)
-        return _framework(InternalServerError())
-    return _answer(status, fault.code, str(fault))
+        logger.error("an error without a status", exc_info=error)
+        return _handle_http_error(InternalServerError())
+    return _response(status, error.code, str(error))
 
 
-def _framework(fault: HTTPException) -> Response:
-    status = fault.code or 500
-    code, message = CODES.get(status, ("error", fault.name.lower()))
-    if status == 413:
-        message = (
-            f"the request is too large: a file may have {current_app.config['MAX_UPLOAD_MB']} MB, "
-            "and a form eight short parts"
+def _handle_http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    row = HTTP_ERRORS.get(status, HttpError("error"))
+    message = error.name.lower()
+    if status >= 500 or row.in_app:
+        message = sentence(
+            row.in_app or "web.internal_error",
+            max_upload_mb=current_app.config["MAX_UPLOAD_MB"],
+            request_id=g.request_id,
         )
-    if status >= 500:
-        message = f"something failed here; the log knows it as request {g.request_id}"
-    response = _answer(status, code, message)
-    if status == 405 and "Allow" in (headers := dict(fault.get_headers())):
+    response = _response(status, row.code, message)
+    if status == 405 and "Allow" in (headers := dict(error.get_headers())):
         response.headers["Allow"] = headers["Allow"]
     return response
 
 
-def _csrf(fault: CSRFError) -> Response:
-    return _answer(
-        400,
-        "csrf_failed",
-        "the form has expired or did not come from this site; choose the file and send it again "
-        "(cookies must be allowed)",
-    )
+def _handle_csrf_error(error: CSRFError) -> Response:
+    return _response(400, "csrf_failed", sentence("web.csrf_failed"))
 
 
 def register(app: Flask) -> None:
-    """Give every fault its answer."""
-    app.register_error_handler(FractureError, _ours)
-    app.register_error_handler(CSRFError, _csrf)
-    app.register_error_handler(HTTPException, _framework)
+    """Answer every error in the client's format."""
+    app.register_error_handler(FractureError, _handle_fracture_error)
+    app.register_error_handler(CSRFError, _handle_csrf_error)
+    app.register_error_handler(HTTPException, _handle_http_error)

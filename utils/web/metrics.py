@@ -1,4 +1,4 @@
-"""Turns what happens in the workers into the Prometheus text of ``GET /metrics``.
+"""Prometheus counts of all workers, and the blueprint of ``GET /metrics``.
 
 Every label has few values, all of them ours: a route as it is registered, never an address as it was sent.
 Nothing is counted by patient, file or client.
@@ -6,117 +6,90 @@ Nothing is counted by patient, file or client.
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 
-from utils.web import prometheus_folder as metrics_folder
+from utils.web.workers import prometheus_folder
 
 if TYPE_CHECKING:
     from utils.inference.predictor import Prediction
 
 REQUEST_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
-# An address that no route takes; the labels must not grow with what callers send.
+# An address without a route: the labels must not grow with what clients send.
 UNKNOWN_ROUTE = "other"
+
+blueprint = Blueprint("metrics", __name__)
 
 
 class Metrics:
-    """The app's counts: of this process, or of all workers together under gunicorn."""
+    """The counts: of this process, or of all workers together under gunicorn."""
 
     def __init__(self) -> None:
-        self._shared = metrics_folder.chosen()
-        # Only now: where the values live is decided once, at this import.
-        from prometheus_client import (
-            CollectorRegistry,
-            Counter,
-            Gauge,
-            Histogram,
-            disable_created_metrics,
-        )
+        self._folder = prometheus_folder.current()
+        # Only now: prometheus_client decides at its import where the values live.
+        import prometheus_client
 
-        disable_created_metrics()  # Several processes have none; one shall look the same.
-        self._registry = CollectorRegistry()
-        here = self._registry if self._shared is None else None
-        self.requests = Counter(
-            "fracture_requests", "Requests answered.", ("route", "status"), registry=here
+        prometheus_client.disable_created_metrics()  # Not available in several processes.
+        self._registry = prometheus_client.CollectorRegistry()
+        registry = self._registry if self._folder is None else None
+        counter = partial(prometheus_client.Counter, registry=registry)
+        histogram = partial(prometheus_client.Histogram, registry=registry)
+        gauge = partial(prometheus_client.Gauge, multiprocess_mode="livesum", registry=registry)
+        self.requests = counter("fracture_requests", "Requests answered.", ("route", "status"))
+        self.errors = counter(
+            "fracture_errors", "Requests refused, by the code of docs/api.md.", ("code",)
         )
-        self.errors = Counter(
-            "fracture_errors",
-            "Requests refused, by the code of docs/api.md.",
-            ("code",),
-            registry=here,
-        )
-        self.request_seconds = Histogram(
+        self.request_seconds = histogram(
             "fracture_request_seconds",
-            "Time from a request's headers to its answer.",
+            "Time from a request's headers to its response.",
             ("route",),
             buckets=REQUEST_SECONDS,
-            registry=here,
         )
-        self.stage_seconds = Histogram(
+        self.stage_seconds = histogram(
             "fracture_stage_seconds",
-            "Time of one step of a reading, as in timing_ms.",
+            "Time of one stage of a prediction, as in timing_ms.",
             ("stage",),
             buckets=STAGE_SECONDS,
-            registry=here,
         )
-        self.verdicts = Counter(
+        self.verdicts = counter(
             "fracture_verdicts",
-            "Readings answered: positive, negative or none.",
+            "Predictions returned: positive, negative or none.",
             ("verdict", "certainty"),
-            registry=here,
         )
-        self.places = Gauge(
+        self.slots_taken = gauge(
             "fracture_places_taken",
-            "Requests inside: uploads that arrive, radiographs that wait or are read.",
-            multiprocess_mode="livesum",
-            registry=here,
+            "Slots taken: uploads that arrive, radiographs that wait or are computed.",
         )
-        self.waiting = Gauge(
-            "fracture_queue_waiting",
-            "Radiographs that wait for their turn.",
-            multiprocess_mode="livesum",
-            registry=here,
-        )
-        self.reading = Gauge(
-            "fracture_reading",
-            "Radiographs that are being read.",
-            multiprocess_mode="livesum",
-            registry=here,
-        )
-        self.ready = Gauge(
-            "fracture_model_ready",
-            "Workers whose model has reproduced its golden example.",
-            multiprocess_mode="livesum",
-            registry=here,
-        )
-        self.model = Gauge(
+        self.waiting = gauge("fracture_queue_waiting", "Radiographs in the admission queue.")
+        self.running = gauge("fracture_reading", "Predictions under way.")
+        self.ready = gauge("fracture_model_ready", "Workers whose model has passed its self-test.")
+        self.model = gauge(
             "fracture_model_info",
             "Workers that answer with this model.",
             ("architecture", "sha256", "engine"),
-            multiprocess_mode="livesum",
-            registry=here,
         )
 
-    def loaded(self, architecture: str, sha256: str, engine: str) -> None:
-        """Say that this process has a model that answers."""
+    def set_model(self, architecture: str, sha256: str, engine: str) -> None:
+        """Record that this process has a model that answers."""
         self.model.labels(architecture, sha256, engine).set(1)
         self.ready.set(1)
 
-    def read(self, reading: Prediction, positive: str) -> None:
-        """Count one reading and its steps.
+    def count_prediction(self, prediction: Prediction, positive: str) -> None:
+        """Count one prediction and its stages.
 
         Args:
-            reading: that was answered.
+            prediction: as returned to the client.
             positive: the bundle's label of a fracture.
         """
         verdict = "none"
-        if reading.prediction is not None:
-            verdict = "positive" if reading.prediction == positive else "negative"
-        self.verdicts.labels(verdict, reading.certainty).inc()
-        for stage, milliseconds in reading.timing_ms.items():
+        if prediction.prediction is not None:
+            verdict = "positive" if prediction.prediction == positive else "negative"
+        self.verdicts.labels(verdict, prediction.certainty).inc()
+        for stage, milliseconds in prediction.timing_ms.items():
             self.stage_seconds.labels(stage).observe(milliseconds / 1000.0)
 
     def text(self) -> tuple[bytes, str]:
@@ -126,14 +99,29 @@ class Metrics:
         from prometheus_client.multiprocess import MultiProcessCollector
 
         registry = self._registry
-        if self._shared is not None:
+        if self._folder is not None:
             registry = CollectorRegistry()
-            MultiProcessCollector(registry, str(self._shared))
+            MultiProcessCollector(registry, str(self._folder))
         return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
-def register(app: Flask, metrics: Metrics) -> None:
-    """Count every request when it is answered."""
+def current_metrics() -> Metrics:
+    """Return the app's counts."""
+    metrics: Metrics = current_app.extensions["metrics"]
+    return metrics
+
+
+@blueprint.get("/metrics")
+def show() -> Response:
+    """Return the counts of all workers to Prometheus."""
+    text, media_type = current_metrics().text()
+    return Response(text, content_type=media_type)
+
+
+def register(app: Flask) -> None:
+    """Count every request when it is answered, and serve the counts."""
+    metrics = app.extensions["metrics"] = Metrics()
+    app.register_blueprint(blueprint)
 
     @app.after_request
     def count(response: Response) -> Response:

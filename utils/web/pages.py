@@ -1,4 +1,4 @@
-"""Turns a reading into what the result page shows, and a static file's name into its address."""
+"""View model of the result page, and the addresses of static files."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from flask import url_for
 
 from utils.imaging.overlay import colours
 from utils.inference.predictor import Prediction, data_uri
+from utils.messages import sentence
 
 LEGEND_STEPS = 17
-
-CERTAINTY = {
-    "definite": "The probability is clear of the doubtful range.",
-    "doubtful": "The probability is close to the threshold: read this result as undecided.",
-    "warned": "The picture itself is in doubt, as the notes say: read this result as undecided.",
-    "withheld": "No result is given for this picture; the notes say why.",
-}
 
 
 @dataclass(frozen=True)
 class ResultPage:
-    """A reading in words and addresses, as the template needs it."""
+    """A prediction in sentences and addresses, as the template needs it.
 
-    reading: Prediction
+    Args:
+        tone: colour and sign of the verdict: positive, negative, doubtful or withheld.
+        radiograph, heatmap: data: URIs.
+        doubt: limits of the doubtful range of probabilities.
+        predictive_value, pointing_game: sentences; None without figures.
+        mark_peak: whether the map's highest point is marked at first.
+    """
+
+    prediction: Prediction
+    tone: str
     radiograph: str | None
     heatmap: str | None
     probability: str | None
@@ -36,97 +39,96 @@ class ResultPage:
     doubt: tuple[float, float]
     region: str | None
     certainty: str
-    tone: str
-    worth: str | None
-    pointing: str | None
-
-    @property
-    def mark_peak(self) -> bool:
-        """Whether the map's highest point is marked at first: under "Normal" it would point at nothing."""
-        return self.reading.peak is not None and self.tone != "negative"
+    predictive_value: str | None
+    pointing_game: str | None
+    mark_peak: bool
 
 
 def percent(share: float) -> str:
-    """Say a share in percent: whole numbers, but never 0 or 100 where it is neither."""
+    """Return a share in percent: whole numbers, but never 0 or 100 where it is neither."""
     if 0 < share < 0.01:
-        return "under 1 %"
+        return sentence("web.percent_under_1")
     if 0.99 < share < 1:
-        return "over 99 %"
-    return f"{share * 100:.0f} %"
-
-
-def of_hundred(share: float) -> str:
-    """Say a share as so many of 100: whole numbers, but never 0 or 100 where it is neither."""
-    return percent(share).removesuffix(" %")
+        return sentence("web.percent_over_99")
+    return sentence("web.percent", percent=share * 100)
 
 
 def result_page(
-    reading: Prediction,
+    prediction: Prediction,
     *,
     doubt: tuple[float, float],
     positive: str,
-    tested: Mapping[str, Any] | None = None,
+    test_metrics: Mapping[str, Any] | None = None,
 ) -> ResultPage:
-    """Put a reading into words.
+    """Return what the result page shows of a prediction.
 
     Args:
-        reading: made with ``page=True``.
+        prediction: made with ``page=True``.
         doubt: the bundle's doubtful range.
         positive: the bundle's label of a fracture.
-        tested: the figures of the bundle's test part.
+        test_metrics: the bundle's metrics on its test part.
     """
-    tone = "withheld"
-    low, high = doubt
-    why = reading.certainty
-    if why == "doubtful" and not low <= (reading.probability or 0.0) < high:
-        why = "warned"
-    if reading.certainty == "doubtful":
-        tone = "doubtful"
-    elif reading.prediction is not None:
-        tone = "positive" if reading.prediction == positive else "negative"
+    tone = certainty = prediction.certainty
+    if tone == "definite":
+        tone = "positive" if prediction.prediction == positive else "negative"
+    elif tone == "doubtful" and not doubt[0] <= (prediction.probability or 0.0) < doubt[1]:
+        certainty = "input_warning"
+    region = prediction.region
     return ResultPage(
-        reading=reading,
-        radiograph=data_uri(reading.radiograph, "image/jpeg"),
-        heatmap=data_uri(reading.heatmap, "image/png"),
-        probability=None if reading.probability is None else percent(reading.probability),
-        threshold=percent(reading.threshold),
-        doubt=doubt,
-        region=None if reading.region is None else percent(reading.region["probability"]),
-        certainty=CERTAINTY[why],
+        prediction=prediction,
         tone=tone,
-        worth=_worth(reading),
-        pointing=_pointing((tested or {}).get("localisation")),
+        radiograph=data_uri(prediction.radiograph, "image/jpeg"),
+        heatmap=data_uri(prediction.heatmap, "image/png"),
+        probability=None if prediction.probability is None else percent(prediction.probability),
+        threshold=percent(prediction.threshold),
+        doubt=doubt,
+        region=None if region is None else percent(region["probability"]),
+        certainty=sentence(f"web.certainty_{certainty}"),
+        predictive_value=_predictive_value(prediction),
+        pointing_game=_pointing_game((test_metrics or {}).get("localisation")),
+        # Under a negative verdict it would point at nothing.
+        mark_peak=prediction.peak is not None and tone != "negative",
     )
 
 
-def _worth(reading: Prediction) -> str | None:
-    """Say how often such an answer is right at the prevalence that the operator set."""
-    told = reading.predictive_value
-    if told is None or told["value"] is None or told["prevalence"] is None:
+def _predictive_value(prediction: Prediction) -> str | None:
+    """Return the sentence on how often such answers are right at the operator's prevalence."""
+    figure = prediction.predictive_value
+    if figure is None or figure["value"] is None or figure["prevalence"] is None:
         return None
-    return (
-        f"Where {told['prevalence'] * 100:.3g} % of the radiographs show a fracture, "
-        f"{of_hundred(told['value'])} of 100 answers “{reading.prediction}” are right{_interval(told)}: "
-        "all such answers together, sure and doubtful ones."
+    return sentence(
+        "web.predictive_value",
+        prevalence=figure["prevalence"] * 100,
+        percent=_of_hundred(figure["value"]),
+        label=prediction.prediction,
+        interval=_interval(figure),
     )
 
 
-def _pointing(told: Mapping[str, Any] | None) -> str | None:
-    """Say how often the map's highest point was right on the model's test radiographs."""
-    game = (told or {}).get("pointing_game")
-    if not told or not game or game["value"] is None:
+def _pointing_game(localisation: Mapping[str, Any] | None) -> str | None:
+    """Return the sentence on how often the map's highest point was right on the test radiographs."""
+    game = (localisation or {}).get("pointing_game")
+    if not localisation or not game or game["value"] is None:
         return None
-    return (
-        f"On {told['n']} test radiographs with a marked fracture the highest point of the map lay inside "
-        f"it in {of_hundred(game['value'])} of 100{_interval(game)}."
+    return sentence(
+        "web.pointing_game",
+        number=localisation["n"],
+        percent=_of_hundred(game["value"]),
+        interval=_interval(game),
     )
 
 
 def _interval(figure: Mapping[str, Any]) -> str:
-    """Say the interval of a share, nothing where it has none."""
+    """Return the confidence interval of a share in brackets, nothing where it has none."""
     if figure.get("low") is None or figure.get("high") is None:
         return ""
-    return f" (95 % interval {of_hundred(figure['low'])} to {of_hundred(figure['high'])})"
+    return sentence(
+        "web.interval", low=_of_hundred(figure["low"]), high=_of_hundred(figure["high"])
+    )
+
+
+def _of_hundred(share: float) -> str:
+    return percent(share).removesuffix(" %")
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Turns requests for the site's five addresses into answers."""
+"""Blueprint of the upload page and of ``POST /predict``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from time import perf_counter
 from flask import (
     Blueprint,
     Response,
-    current_app,
     g,
     jsonify,
     make_response,
@@ -21,107 +20,70 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response as AnyResponse
 
 from utils.errors import InputError
-from utils.web.metrics import Metrics
-from utils.web.negotiation import wants_page
+from utils.web.metrics import current_metrics
+from utils.web.middleware.negotiation import wants_page
 from utils.web.pages import legend, result_page
-from utils.web.service import PredictorService
+from utils.web.service import current_service
 from utils.web.uploads import parse_form, uploaded_file
 
-site = Blueprint("site", __name__)
+blueprint = Blueprint("predict", __name__)
 csrf = CSRFProtect()
 
 
-def service() -> PredictorService:
-    """Return the app's reader service."""
-    found: PredictorService = current_app.extensions["reader_service"]
-    return found
-
-
-def metrics() -> Metrics:
-    """Return the app's counts."""
-    found: Metrics = current_app.extensions["metrics"]
-    return found
-
-
-@site.get("/")
+@blueprint.get("/")
 def upload() -> str:
     """Show the upload page."""
-    return render_template("upload.html")
+    return render_template("predict/upload.html")
 
 
-@site.get("/predict")
-def predict_page() -> AnyResponse:
+@blueprint.get("/predict")
+def reload() -> AnyResponse:
     """Send a browser that reloads a result back to the upload page."""
-    return redirect(url_for("site.upload"))
+    return redirect(url_for("predict.upload"))
 
 
-@site.post("/predict")
+@blueprint.post("/predict")
 def predict() -> Response:
-    """Read one radiograph.
+    """Answer one radiograph.
 
-    The token is asked of browsers alone. JSON needs none: the answer depends on no cookie and no
+    The token is required of browsers alone. JSON needs none: the answer depends on no cookie and no
     session, nothing is changed or kept, and another site's script cannot read it.
     """
     page = wants_page(request)
     overlay = _flag("overlay") and not page
-    asked = service()
-    with asked.turns.place():
+    service = current_service()
+    with service.queue.slot():
         parse_form(request)
         received = perf_counter()
         if page:
             csrf.protect()
-        # Before the model is asked for: a wrong request is the caller's fault on a server that is not ready.
+        # Before the model is needed: a wrong request is the client's error on a server that is not ready.
         file = uploaded_file(request)
-        reader = asked.reader()
-        # A large upload stays on disk until its turn: many that wait would fill the memory.
-        reading, waited = asked.turns.take(
-            lambda: reader.read(
-                file.stream.read(), overlay=overlay, page=page, alone=asked.turns.alone
+        predictor = service.predictor()
+        # A large upload stays on disk while it waits: many of them would fill the memory.
+        prediction, waited = service.queue.run(
+            lambda: predictor.read(
+                file.stream.read(), overlay=overlay, page=page, alone=service.queue.is_alone
             )
         )
     before = {"receive": (received - g.began) * 1000, "queue": waited}
-    g.timing_ms = {name: round(spent, 2) for name, spent in before.items()} | reading.timing_ms
-    reading = replace(reading, timing_ms=g.timing_ms)
-    bundle = reader.bundle
-    metrics().read(reading, bundle.labels.positive)
+    g.timing_ms = {name: round(spent, 2) for name, spent in before.items()} | prediction.timing_ms
+    prediction = replace(prediction, timing_ms=g.timing_ms)
+    bundle = predictor.bundle
+    current_metrics().count_prediction(prediction, bundle.labels.positive)
     if not page:
-        return jsonify(reading.as_json())
+        return jsonify(prediction.as_json())
     result = result_page(
-        reading,
+        prediction,
         doubt=bundle.doubt,
         positive=bundle.labels.positive,
-        tested=bundle.metrics.get("test"),
+        test_metrics=bundle.metrics.get("test"),
     )
-    return make_response(render_template("result.html", result=result, legend=legend()))
-
-
-@site.get("/healthz")
-def healthz() -> Response:
-    """Say that the process answers."""
-    return jsonify({"status": "ok"})
-
-
-@site.get("/readyz")
-def readyz() -> Response:
-    """Say that the model has answered its golden example, or raise why it cannot."""
-    bundle = service().reader(wait=False).bundle
-    return jsonify(
-        {
-            "status": "ready",
-            "model": {"architecture": bundle.architecture, "sha256": bundle.sha256},
-        }
-    )
-
-
-@site.get("/metrics")
-def show_metrics() -> Response:
-    """Show the counts of all workers to Prometheus."""
-    text, media_type = metrics().text()
-    return Response(text, content_type=media_type)
+    return make_response(render_template("predict/result.html", result=result, legend=legend()))
 
 
 def _flag(name: str) -> bool:
-    given = request.args.get(name, "1")
-    if given not in ("0", "1"):
-        raise InputError(f"{name} is 0 or 1")
-    return given == "1"
+    value = request.args.get(name, "1")
+    if value not in ("0", "1"):
+        raise InputError("web.flag_value", name=name)
+    return value == "1"

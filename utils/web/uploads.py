@@ -1,4 +1,4 @@
-"""Turns the file parts of a request into bytes, through memory or files that have no name.
+"""File parts of a request: in memory, or spooled to files that have no name.
 
 A small file stays in memory. A large one is spooled to disk while it arrives, because many slow clients
 would fill the memory otherwise, in a file that has no entry in any folder: whatever happens to the
@@ -15,10 +15,9 @@ from typing import IO
 
 from flask import Request, current_app
 from werkzeug.datastructures import FileStorage
-from werkzeug.formparser import FormDataParser
 
 from utils.errors import InputError, SetupError
-from utils.web.middleware.forms import TolerantForms
+from utils.web.middleware.forms import TolerantFormParser
 
 IN_MEMORY = 2**20
 SPOOL_PREFIX = "spool-"
@@ -46,7 +45,10 @@ class BadForm(InputError):
 
 
 def unnamed_file(folder: Path) -> IO[bytes]:
-    """Open a file in ``folder`` for reading and writing that no name leads to.
+    """Open a file without a name in ``folder``, for reading and writing.
+
+    ``tempfile.TemporaryFile`` does nearly the same, but fails where ``prepare_folder`` of a worker that
+    starts removes the name in the instant that it exists.
 
     Raises:
         SetupError: the folder is missing, full or cannot be written.
@@ -59,45 +61,38 @@ def unnamed_file(folder: Path) -> IO[bytes]:
             except OSError:
                 pass  # NFS and some overlays have no such files; a missing folder fails again below.
         descriptor, name = tempfile.mkstemp(prefix=SPOOL_PREFIX, dir=folder)
-        # A worker that starts at this moment may have removed it already, which does no harm.
         Path(name).unlink(missing_ok=True)
         return os.fdopen(descriptor, "w+b")
-    except OSError as fault:
-        raise SetupError(f"uploads cannot be spooled: {fault.strerror}") from fault
+    except OSError as error:
+        raise SetupError("web.spool_unusable", reason=error.strerror) from error
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the spool folder, remove what a killed process may have left, and try it once.
+    """Create the spool folder, remove what a killed process may have left, and try it once.
 
     Only this module's own files are removed, and those at any time: a file in use needs no name.
 
     Raises:
-        SetupError: the folder cannot be made or written.
+        SetupError: the folder cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(f"{SPOOL_PREFIX}*"):
             leftover.unlink(missing_ok=True)
-    except OSError as fault:
-        raise SetupError(f"the upload folder {folder} is unusable: {fault.strerror}") from fault
+    except OSError as error:
+        raise SetupError(
+            "web.upload_folder_unusable", folder=folder, reason=error.strerror
+        ) from error
     try:
         unnamed_file(folder).close()
-    except SetupError as fault:
-        raise SetupError(
-            f"the upload folder {folder} cannot be written; set FRACTURE_UPLOAD_FOLDER to one that can"
-        ) from fault
+    except SetupError as error:
+        raise SetupError("web.upload_folder_read_only", folder=folder) from error
 
 
 class SpoolingRequest(Request):
-    """A request whose file parts go where this project says, not to the system's temporary folder."""
+    """A request whose file parts go to the upload folder, not to the system's temporary folder."""
 
-    form_data_parser_class = TolerantForms
-
-    def make_form_data_parser(self) -> FormDataParser:
-        """Return a parser that raises for a damaged body instead of answering with an empty form."""
-        parser = super().make_form_data_parser()
-        parser.silent = False
-        return parser
+    form_data_parser_class = TolerantFormParser
 
     def _get_file_stream(
         self,
@@ -119,11 +114,11 @@ def parse_form(request: Request) -> None:
         BadForm: it is one, but damaged or cut short.
     """
     if request.mimetype != "multipart/form-data":
-        raise NoFile(f"send multipart/form-data with the image in a part named {FIELD!r}")
+        raise NoFile("web.no_form", field=FIELD)
     try:
         request.form  # noqa: B018 - parses the body
-    except ValueError as fault:
-        raise BadForm("the form is damaged or ended early; send the file again") from fault
+    except ValueError as error:
+        raise BadForm("web.damaged_form") from error
 
 
 def uploaded_file(request: Request) -> FileStorage:
@@ -135,11 +130,11 @@ def uploaded_file(request: Request) -> FileStorage:
     """
     parts: list[FileStorage] = [part for _, part in request.files.items(multi=True)]
     if len(parts) > 1:
-        raise SeveralFiles(f"{len(parts)} files were sent; send one radiograph at a time")
+        raise SeveralFiles("web.several_files", number=len(parts))
     part = request.files.get(FIELD)
     if part is None:
-        raise NoFile(f"no file was sent; put the image in a file part named {FIELD!r}")
+        raise NoFile("web.no_file_part", field=FIELD)
     if not part.filename and not part.stream.seek(0, os.SEEK_END):
-        raise NoFile("no file was chosen; choose a radiograph and send it")
+        raise NoFile("web.no_file_chosen")
     part.stream.seek(0)
     return part

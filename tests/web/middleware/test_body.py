@@ -12,11 +12,11 @@ import weakref
 import pytest
 from werkzeug.exceptions import RequestTimeout
 
-from utils.web.middleware.body import REFUSAL_SECONDS, Body, BodyGuard, Watch
+from utils.web.middleware.body import OVERLOAD_DRAIN_SECONDS, Body, BodyGuard, Deadlines
 
 
 def guarded(app: object, **bounds: float) -> BodyGuard:
-    return BodyGuard(app, **{"seconds": 5, "most": 1000, **bounds})  # type: ignore[arg-type]
+    return BodyGuard(app, **{"seconds": 5, "drain_limit": 1000, **bounds})  # type: ignore[arg-type]
 
 
 def ignore(environ, start_response):
@@ -74,7 +74,7 @@ def test_a_client_that_stops_sending_is_cut_off():
     ours, theirs = socket.socketpair()
     with ours, theirs, ours.makefile("rb", buffering=0) as stream:
         theirs.sendall(b"half")
-        body = Body(stream, ours, watch=Watch(0.2), declared=8)  # type: ignore[arg-type]
+        body = Body(stream, ours, deadlines=Deadlines(), seconds=0.2, declared=8)  # type: ignore[arg-type]
         assert body.read(8) == b"half"
         began = time.monotonic()
         with pytest.raises(RequestTimeout):
@@ -85,7 +85,7 @@ def test_a_client_that_stops_sending_is_cut_off():
 def test_the_clock_stops_when_the_body_has_arrived():
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        body = Body(io.BytesIO(b"whole"), ours, watch=Watch(0.1), declared=5)
+        body = Body(io.BytesIO(b"whole"), ours, deadlines=Deadlines(), seconds=0.1, declared=5)
         body.read(5)
         time.sleep(0.3)
         # The next request on the same connection still arrives.
@@ -94,12 +94,14 @@ def test_the_clock_stops_when_the_body_has_arrived():
 
 
 def test_one_thread_watches_all_bodies_and_each_has_its_own_time():
-    watch = Watch(0.3)
+    deadlines = Deadlines()
     before = threading.active_count()
     pairs = [socket.socketpair() for _ in range(5)]
     ended = []
     for ours, _ in pairs:
-        body = Body(ours.makefile("rb", buffering=0), ours, watch=watch, declared=8)  # type: ignore[arg-type]
+        body = Body(
+            ours.makefile("rb", buffering=0), ours, deadlines=deadlines, seconds=0.3, declared=8
+        )  # type: ignore[arg-type]
         began = time.monotonic()
         time.sleep(0.05)
         ended.append((body, began))
@@ -110,7 +112,9 @@ def test_one_thread_watches_all_bodies_and_each_has_its_own_time():
         assert 0.25 < time.monotonic() - began < 2
     # It still watches after a time without a body.
     ours, theirs = socket.socketpair()
-    late = Body(ours.makefile("rb", buffering=0), ours, watch=watch, declared=8)  # type: ignore[arg-type]
+    late = Body(
+        ours.makefile("rb", buffering=0), ours, deadlines=deadlines, seconds=0.3, declared=8
+    )  # type: ignore[arg-type]
     with pytest.raises(RequestTimeout):
         late.read(8)
     for pair in (*pairs, (ours, theirs)):
@@ -145,12 +149,11 @@ def test_a_client_that_is_refused_and_goes_on_slowly_is_cut_off_soon():
             **{"wsgi.input": stream, "gunicorn.socket": ours},
         )
         assert answer == [b"later"]
-        assert time.monotonic() - began < 2 * REFUSAL_SECONDS
+        assert time.monotonic() - began < 2 * OVERLOAD_DRAIN_SECONDS
 
 
 def test_a_body_that_is_over_is_not_kept():
-    watch = Watch(60)
-    body = Body(io.BytesIO(b"whole"), None, watch=watch, declared=5)
+    body = Body(io.BytesIO(b"whole"), None, deadlines=Deadlines(), seconds=60, declared=5)
     time.sleep(0.1)  # The watch has begun to wait for its end.
     body.close()
     left = weakref.ref(body)

@@ -1,4 +1,4 @@
-"""Turns events and requests into one JSON line each on stderr.
+"""JSON log lines on stderr: events, and one line a request.
 
 A line has the route, never the address as it was sent, and no file name: both can carry a patient's.
 """
@@ -14,18 +14,22 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, request
 
-_SHARED: list[Any] = [
+_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
+# Loggers that write addresses as they were sent, or repeat what the request's line has.
+_LEVELS = {"werkzeug": "WARNING", "flask_wtf": "WARNING", "absl": "ERROR", "pydicom": "CRITICAL"}
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
 
 def formatter() -> logging.Formatter:
-    """Return the formatter that makes JSON lines, of structlog's events and of the standard library's."""
+    """Return the formatter of JSON lines, for structlog's events and the standard library's."""
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_SHARED, structlog.stdlib.PositionalArgumentsFormatter()],
+        foreign_pre_chain=[*_PROCESSORS, structlog.stdlib.PositionalArgumentsFormatter()],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
@@ -34,12 +38,8 @@ def formatter() -> logging.Formatter:
     )
 
 
-# These write addresses as they were sent, or say again what the request's line says.
-_QUIET = {"werkzeug": "WARNING", "flask_wtf": "WARNING", "absl": "ERROR", "pydicom": "CRITICAL"}
-
-
 def configure(level: str = "info") -> None:
-    """Set up logging for this process; the programs at the root do that, and no library."""
+    """Set up logging for this process; only the programs at the root call this."""
     # TensorFlow's C++ side writes lines of its own to stderr, and reads this once, at its import. What
     # truly fails there is raised as well. What its libraries write while they load heeds no level
     # (tensorflow/tensorflow issue 100442).
@@ -49,17 +49,18 @@ def configure(level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name, least in _QUIET.items():
+    for name, least in _LEVELS.items():
         logging.getLogger(name).setLevel(least)
 
 
 class WithoutRequests(logging.Filter):
-    """Takes out of gunicorn's own lines what a client has sent; ``worker`` writes none such itself.
+    """Removes from gunicorn's own lines what a client has sent.
 
-    Another worker class on the command line does, and so does gunicorn at the level "debug".
+    ``JsonErrorWorker`` writes no such lines, but another worker class on the command line does, and so
+    does gunicorn at the level "debug".
     """
 
-    said = (
+    prefixes = (
         "Invalid request from",
         "Error handling request",
         "Ignored premature client disconnection",
@@ -67,9 +68,9 @@ class WithoutRequests(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Shorten a line that would repeat a request."""
-        for start in self.said:
-            if str(record.msg).startswith(start):
-                record.msg, record.args = start.removesuffix(" from"), ()
+        for prefix in self.prefixes:
+            if str(record.msg).startswith(prefix):
+                record.msg, record.args = prefix.removesuffix(" from"), ()
         return True
 
 
@@ -78,8 +79,8 @@ def gunicorn_logging(level: str = "info") -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "utils.web.middleware.logs.formatter"}},
-        "filters": {"without requests": {"()": "utils.web.middleware.logs.WithoutRequests"}},
+        "formatters": {"json": {"()": f"{__name__}.formatter"}},
+        "filters": {"without requests": {"()": f"{__name__}.WithoutRequests"}},
         "handlers": {
             "stderr": {"class": "logging.StreamHandler", "formatter": "json"},
             "none": {"class": "logging.NullHandler"},
@@ -101,20 +102,20 @@ def register(app: Flask) -> None:
     """Give every request an id of our own making, and log it when it is answered."""
     logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
         logging.getLogger("request"),
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
     )
 
     @app.before_request
     def begin() -> None:
         g.began = perf_counter()
-        # Never the caller's X-Request-ID: it could say anything, a name for one.
+        # Never the client's X-Request-ID: it may hold anything, a patient's name for one.
         g.request_id = secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
     @app.after_request
-    def end(response: Response) -> Response:
+    def log_request(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
         logger.info(
             "request",
@@ -128,9 +129,6 @@ def register(app: Flask) -> None:
         return response
 
     @app.teardown_request
-    def forget(fault: BaseException | None) -> None:
+    def forget(exception: BaseException | None) -> None:
         # What the thread logs next belongs to no request, or to another one.
         structlog.contextvars.clear_contextvars()
-
-
-_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}

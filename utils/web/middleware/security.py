@@ -1,4 +1,4 @@
-"""Turns every answer into one that a browser keeps to this site, and that no cache keeps."""
+"""Security and cache headers of every response."""
 
 from __future__ import annotations
 
@@ -33,13 +33,12 @@ HEADERS = {
 CACHE_STATIC = "public, max-age=31536000, immutable"
 
 
-def _guard(response: Response) -> Response:
-    response.headers.update(HEADERS)
-    fixed = request.endpoint == "static" and response.status_code in (200, 206, 304)
-    response.headers["Cache-Control"] = CACHE_STATIC if fixed else "no-store"
-    return response
-
-
 def register(app: Flask) -> None:
-    """Put the headers on every answer, the framework's errors among them."""
-    app.after_request(_guard)
+    """Put the headers on every response, the framework's errors among them."""
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        response.headers.update(HEADERS)
+        static = request.endpoint == "static" and response.status_code in (200, 206, 304)
+        response.headers["Cache-Control"] = CACHE_STATIC if static else "no-store"
+        return response

@@ -13,8 +13,8 @@ import requests
 
 from tests.support.serving import Server, listen, serve, settings
 from utils.web.app import create_app
-from utils.web.middleware.refusals import JsonErrorHandler
 from utils.web.middleware.security import HEADERS
+from utils.web.workers.raw_errors import JsonErrorHandler
 
 GOOD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = (

@@ -1,7 +1,7 @@
-"""Turns several worker processes' counts into files of one private folder, where any of them can add them up.
+"""Private folder in which all worker processes of a server keep their Prometheus counts.
 
 ``prometheus_client`` decides at its import, by an environment variable, whether counts live in this
-process or in files; so the server's configuration calls ``share`` before the app is imported.
+process or in files; so the server's configuration calls ``create`` before the app is imported.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from utils.errors import SetupError
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "fracture-metrics-"
-# Memory: the counts are written at every request, and end with the server.
+# In memory: the counts are written at every request, and end with the server.
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folder below has a random name and mode 0700
-# Between making a folder and locking it, another server that starts must not take it for a leftover.
+# Between creating a folder and locking it, another server that starts must not take it for a leftover.
 YOUNG_SECONDS = 60
 
 _folder: Path | None = None
 
 
-def share(parent: Path | None = None) -> Path:
-    """Make this server's folder, empty and locked, and name it in the environment; once a process.
+def create(parent: Path | None = None) -> Path:
+    """Create this server's folder, lock it and name it in the environment; once a process.
 
     Every start has a folder of its own, so no count of an earlier server is left and two servers do not
     meet. The folder is removed when the server ends; what a killed one left, the next start removes. The
@@ -43,23 +43,23 @@ def share(parent: Path | None = None) -> Path:
 
     try:
         parent = parent or (MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir()))
-        _sweep(parent)
+        _remove_leftovers(parent)
         _folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         fcntl.flock(os.open(_folder, os.O_RDONLY), fcntl.LOCK_EX)
     except OSError as fault:
-        raise SetupError(f"the counts of /metrics need a temporary folder: {fault}") from fault
+        raise SetupError("web.metrics_folder_unusable", reason=str(fault)) from fault
     os.environ[VARIABLE] = str(_folder)
-    # Where the arbiter ends before it has begun; its forks leave the folder alone.
-    maker = os.getpid()
-    atexit.register(lambda: remove() if os.getpid() == maker else None)
+    # For an arbiter that ends before it has begun; its forks leave the folder alone.
+    creator = os.getpid()
+    atexit.register(lambda: remove() if os.getpid() == creator else None)
     return _folder
 
 
-def chosen() -> Path | None:
+def current() -> Path | None:
     """Return this server's folder; None where one process serves alone.
 
-    A folder that the environment names and we did not make is ignored: it may be another server's, or
-    hold what an earlier one left.
+    A folder that the environment names and ``create`` did not make is ignored: it may be another
+    server's, or hold the counts of an earlier one.
     """
     if _folder is None:
         os.environ.pop(VARIABLE, None)
@@ -67,7 +67,7 @@ def chosen() -> Path | None:
 
 
 def forget(pid: int) -> None:
-    """Remove what a worker that has ended said about itself; what it has counted stays."""
+    """Remove the gauges of a worker that has ended; its counters stay."""
     from prometheus_client.multiprocess import mark_process_dead
 
     if _folder is not None:
@@ -80,7 +80,7 @@ def remove() -> None:
         shutil.rmtree(_folder, ignore_errors=True)
 
 
-def _sweep(parent: Path) -> None:
+def _remove_leftovers(parent: Path) -> None:
     """Remove the folders of servers that were killed: those that nobody holds a lock of."""
     import fcntl
 
@@ -88,8 +88,8 @@ def _sweep(parent: Path) -> None:
         with suppress(OSError):  # Another user's, in use, or gone already.
             descriptor = os.open(leftover, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                facts = os.fstat(descriptor)
-                if facts.st_uid != os.geteuid() or time.time() - facts.st_mtime < YOUNG_SECONDS:
+                status = os.fstat(descriptor)
+                if status.st_uid != os.geteuid() or time.time() - status.st_mtime < YOUNG_SECONDS:
                     continue
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(leftover, ignore_errors=True)

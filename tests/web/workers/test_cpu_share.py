@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from utils.web.cpu_share import Share, share_of
+from utils.web.workers.cpu_share import Share, share_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Turns requests that gunicorn refuses by itself into the app's form of an error."""
+"""Gunicorn's threaded worker with errors in JSON, which repeat nothing of the request."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gunicorn import util
 from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
-from utils.web.middleware.refusals import refusal
+from utils.web.workers.raw_errors import raw_error
 
-# The first class that a fault belongs to decides; any other fault is the app's.
+# The first class that an exception belongs to decides; any other is a bug of ours.
 STATUS: dict[type[Exception], int] = {
     errors.InvalidResponseHeader: 500,
     errors.InvalidResponseHeaderName: 500,
@@ -26,8 +26,8 @@ STATUS: dict[type[Exception], int] = {
     ssl.SSLError: 400,
 }
 
-# Of a body that the app was reading, so it has answered; gunicorn reads on before the next request.
-IN_A_BODY = (
+# Raised again while gunicorn drains a body that the app has answered already.
+IN_BODY = (
     errors.InvalidChunkSize,
     errors.InvalidChunkExtension,
     errors.ChunkMissingTerminator,
@@ -39,7 +39,11 @@ CLOSE_BYTES = 2**16
 
 
 class JsonErrorWorker(ThreadWorker):
-    """Gunicorn's threaded worker with JSON errors that repeat nothing of the request."""
+    """Threaded worker for ``worker_class``.
+
+    Gunicorn answers such requests with an HTML page that quotes them, and logs them with the client's
+    address.
+    """
 
     def handle_error(
         self, req: Any, client: socket.socket, addr: object, exc: BaseException
@@ -47,17 +51,17 @@ class JsonErrorWorker(ThreadWorker):
         """Answer a request that the app does not get, or failed with.
 
         Args:
-            req: as far as it was read; None for one that cannot be.
+            req: as far as it was parsed; None for one that cannot be.
             client: the connection.
-            addr: whose it is; not used, because it is not logged.
+            addr: the client's address, which is not logged.
             exc: what is wrong.
         """
-        if req is not None and isinstance(exc, IN_A_BODY):
+        if req is not None and isinstance(exc, IN_BODY):
             self.log.debug("a connection ends with a damaged body")
             return
         status = next((status for kind, status in STATUS.items() if isinstance(exc, kind)), 500)
         if status == 500:
-            # Gunicorn's own sentences repeat the request.
+            # Gunicorn's own exceptions quote the request.
             trace = None if isinstance(exc, errors.ParseException) else exc
             self.log.error(
                 "a request failed outside the app: %s", type(exc).__name__, exc_info=trace
@@ -65,26 +69,26 @@ class JsonErrorWorker(ThreadWorker):
         else:
             self.log.warning("refused a request before the app: %d", status)
         try:
-            util.write_nonblock(client, refusal(status))
-            _read_away(client)
+            util.write_nonblock(client, raw_error(status))
+            _drain(client)
         except OSError:
-            self.log.debug("the client has gone before its refusal")
+            self.log.debug("the client has gone before its error response")
 
 
-def _read_away(client: socket.socket) -> None:
-    """Let the client see the answer before the connection closes, and wait for that here.
+def _drain(client: socket.socket) -> None:
+    """Let the client see the response before the connection closes, and wait for that in this thread.
 
     Gunicorn would wait in the thread that accepts connections, and all others with it.
     """
     client.shutdown(socket.SHUT_WR)
-    until, left = monotonic() + CLOSE_SECONDS, CLOSE_BYTES
+    deadline, left = monotonic() + CLOSE_SECONDS, CLOSE_BYTES
     try:
-        while left > 0 and (seconds := until - monotonic()) > 0:
+        while left > 0 and (seconds := deadline - monotonic()) > 0:
             client.settimeout(seconds)
             piece = client.recv(4096)
             if not piece:
                 break
             left -= len(piece)
     except TimeoutError:
-        pass  # It has had its time.
+        pass  # The client did not close in time.
     client.shutdown(socket.SHUT_RD)

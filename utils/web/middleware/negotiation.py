@@ -1,4 +1,4 @@
-"""Tells who asks: a browser that is shown a page, or a script that is sent JSON."""
+"""Content negotiation: an HTML page for browsers, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flask import Request
 
 
 def wants_page(request: Request) -> bool:
-    """Whether the caller prefers ``text/html``: names it, and ranks it above JSON.
+    """Whether the client prefers ``text/html``: names it, and ranks it above JSON.
 
     ``*/*`` or no Accept header at all means a script. So does a tie.
     """

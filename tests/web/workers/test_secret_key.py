@@ -14,9 +14,9 @@ from tests.support.processes import running
 from tests.support.serving import ROOT, settings
 from utils.errors import SetupError
 from utils.web.app import create_app
-from utils.web.secret_key import shared_key
+from utils.web.workers.secret_key import shared_key
 
-MAKE = "import sys; from pathlib import Path; from utils.web.secret_key import shared_key; \
+MAKE = "import sys; from pathlib import Path; from utils.web.workers.secret_key import shared_key; \
 sys.stdin.read(); print(shared_key(Path(sys.argv[1])))"
 
 
