@@ -104,7 +104,7 @@ def split_dataset(
     if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
         raise ValueError(f"fractions {fractions} are not three shares that add up to 1")
     duplicates = group_duplicates(thumbnails)
-    groups = merge_groups(dataset, duplicates)
+    groups = _merged_groups(dataset, duplicates)
     prescribed = {sample.part for sample in samples if sample.part is not None}
     shares = _shares(prescribed, fractions)
     dropped = Counter(dataset.dropped)
@@ -152,7 +152,7 @@ def split_dataset(
     return Split(parts=tuple(parts), groups=groups, report=report)
 
 
-def merge_groups(dataset: Dataset, duplicates: DuplicateGroups) -> tuple[str, ...]:
+def _merged_groups(dataset: Dataset, duplicates: DuplicateGroups) -> tuple[str, ...]:
     """Merge the source's groups and studies over near-duplicates.
 
     Returns:

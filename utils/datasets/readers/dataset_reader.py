@@ -57,8 +57,21 @@ class DatasetReader:
         if self.regions:
             check_regions(regions, self.regions, self.name)
         samples, dropped = self.load(root, regions)
-        if not 0 < sum(sample.label for sample in samples) < len(samples):
-            raise self._empty_class(root, samples, regions, dropped)
+        positive = sum(sample.label for sample in samples)
+        if not 0 < positive < len(samples):
+            reasons = (
+                sentence("datasets.also_dropped", count=count, reason=reason)
+                for reason, count in dropped.items()
+            )
+            raise DatasetError(
+                f"datasets.{'empty_class_of_regions' if regions else 'empty_class'}",
+                root=root,
+                name=self.name,
+                positive=positive,
+                negative=len(samples) - positive,
+                regions=", ".join(regions),
+                dropped="".join(reasons),
+            )
         return Dataset(
             name=self.name,
             root=root,
@@ -66,23 +79,6 @@ class DatasetReader:
             meaning=sentence(f"datasets.meaning_{self.name}"),
             attribution=sentence(f"datasets.attribution_{self.name}"),
             dropped=dropped,
-        )
-
-    def _empty_class(
-        self, root: Path, samples: list[Sample], regions: Sequence[str], dropped: Counter[str]
-    ) -> DatasetError:
-        positive = sum(sample.label for sample in samples)
-        return DatasetError(
-            f"datasets.{'empty_class_of_regions' if regions else 'empty_class'}",
-            root=root,
-            name=self.name,
-            positive=positive,
-            negative=len(samples) - positive,
-            regions=", ".join(regions),
-            dropped="".join(
-                sentence("datasets.also_dropped", count=count, reason=reason)
-                for reason, count in dropped.items()
-            ),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -28,11 +28,11 @@ NEGATIVE = (
     *("notfractured", "nonfractured", "nofractured", "notfracture", "nonfracture", "nofracture"),
 )
 CLASSES = dict.fromkeys(POSITIVE, 1) | dict.fromkeys(NEGATIVE, 0)
-PARTS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "validate"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
+PARTS = (
+    dict.fromkeys(("train", "training"), "train")
+    | dict.fromkeys(("validation", "valid", "val", "validate"), "validation")
+    | dict.fromkeys(("test", "testing"), "test")
+)
 
 NOT_AN_IMAGE = f"no {', '.join(format.title for format in FORMATS.values())} file"
 UNREADABLE = "a broken link, or a file that cannot be read"
@@ -40,7 +40,7 @@ UNREADABLE = "a broken link, or a file that cannot be read"
 _DEEPEST = 5  # levels of folders searched for classes; an end also to links in a circle
 # Copies that a source made by rotating its images, as the Kaggle multi-region set names them:
 # "12-rotated1-rotated3.jpg" is made of "12.jpg".
-_ROTATED = re.compile(r"^(?P<original>.+?)(?:-rotated\d+)+$", re.IGNORECASE)
+_ROTATED = re.compile(r"(?<=.)(?:-rotated\d+)+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,7 @@ def load(root: Path, regions: tuple[str, ...]) -> tuple[list[Sample], Counter[st
         for file in images:
             name = file.relative_to(root).as_posix()
             samples.append(
-                Sample(
-                    path=file,
-                    id=name,
-                    label=folder.label,
-                    group=name,
-                    region=folder.region,
-                    part=folder.part,
-                )
+                Sample(file, name, folder.label, name, region=folder.region, part=folder.part)
             )
     # All of them, also those of other regions: the table may name any image, and itself name regions.
     samples = annotate(_group_rotated_copies(samples), root)
@@ -137,14 +130,9 @@ def _class_folders(root: Path) -> list[ClassFolder]:
                     raise DatasetError(
                         "datasets.nested_parts", folder=inside, parts=" and ".join(parts)
                     )
-                found.append(
-                    ClassFolder(
-                        path=inside,
-                        label=CLASSES[plain],
-                        part=parts[0] if parts else None,
-                        others=tuple(name for name in above if _plain(name) not in PARTS),
-                    )
-                )
+                others = tuple(name for name in above if _plain(name) not in PARTS)
+                part = parts[0] if parts else None
+                found.append(ClassFolder(inside, CLASSES[plain], part, others))
             elif len(above) + 1 < _DEEPEST:
                 open_folders.append((inside, (*above, inside.name)))
     return sorted(found, key=lambda folder: folder.path)
@@ -190,20 +178,17 @@ def _images(folder: Path) -> tuple[list[Path], Counter[str]]:
 
 def _group_rotated_copies(samples: list[Sample]) -> list[Sample]:
     """Return the samples with rotated copies of an image, recognised by name, in one group."""
-    families: defaultdict[tuple[int, str | None, str], list[Sample]] = defaultdict(list)
-    rotated = set()
-    for sample in samples:
-        stem = PurePosixPath(sample.id).stem
-        match = _ROTATED.match(stem)
-        family = (sample.label, sample.region, match["original"] if match else stem)
-        families[family].append(sample)
-        if match:
-            rotated.add(family)
+    stems = [PurePosixPath(sample.id).stem for sample in samples]
+    originals = [_ROTATED.sub("", stem) for stem in stems]
+    families = [
+        f"{sample.label}/{sample.region}/{original}"
+        for sample, original in zip(samples, originals, strict=True)
+    ]
     # Without a rotated copy a shared name means nothing: "1.jpg" may be in every folder.
+    rotated = {families[i] for i in range(len(samples)) if originals[i] != stems[i]}
     return [
-        replace(sample, group="/".join(str(name) for name in key)) if key in rotated else sample
-        for key, family in families.items()
-        for sample in family
+        replace(sample, group=family) if family in rotated else sample
+        for sample, family in zip(samples, families, strict=True)
     ]
 
 

@@ -29,13 +29,12 @@ NO_ROW = "no row in the source's table"
 
 def locate(root: Path) -> Path | None:
     """Return the folder that holds the table and the two class folders, or None."""
-    return itself_or_inside(
-        root,
-        lambda folder: (
-            (folder / TABLE).is_file()
-            and all((folder / "images" / name).is_dir() for name in FOLDERS)
-        ),
-    )
+
+    def matches(folder: Path) -> bool:
+        classes = (folder / "images" / name for name in FOLDERS)
+        return (folder / TABLE).is_file() and all(path.is_dir() for path in classes)
+
+    return itself_or_inside(root, matches)
 
 
 def load(root: Path, regions: tuple[str, ...]) -> tuple[list[Sample], Counter[str]]:

@@ -95,11 +95,7 @@ def _study_labels(table: Path) -> dict[str, int]:
 
 
 def _parse(path: str, table: Path) -> dict[str, str]:
-    """Return the components of a path as MURA's tables write them.
-
-    Raises:
-        DatasetError: it is written otherwise.
-    """
+    """Return the components of a path as MURA's tables write them, or raise DatasetError."""
     match = _STUDY.match(path.replace("\\", "/"))
     if match is None:
         raise DatasetError("datasets.bad_path", table=table, path=path)
