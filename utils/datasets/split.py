@@ -107,21 +107,13 @@ def split_dataset(
     groups = _merged_groups(dataset, duplicates)
     prescribed = {sample.part for sample in samples if sample.part is not None}
     shares = _shares(prescribed, fractions)
-    dropped = Counter(dataset.dropped)
-    # A sample without a part counts as one of train, out of which the open parts are carved.
-    given = [sample.part or "train" for sample in samples]
-    first: dict[str, str] = {}
-    for group, part in zip(groups, given, strict=True):
-        first[group] = min(first.get(group, part), part, key=_PRECEDENCE.index)
-    keeps = [first[group] for group in groups]
-    kept = np.array([part == keep for part, keep in zip(given, keeps, strict=True)], bool)
-    dropped.update(STRADDLES.format(part=keeps[i]) for i in np.flatnonzero(~kept))
     labels = np.array([sample.label for sample in samples], int)
-    contradictory = kept & _contradictory(duplicates.group, labels, kept)
-    dropped.update([CONTRADICTORY] * int(contradictory.sum()))
+    reasons = _reasons_to_drop(dataset, groups, duplicates.group, labels)
+    dropped = Counter(dataset.dropped)
+    dropped.update(reason for reason in reasons if reason)
     parts: list[str | None] = []
-    for sample, group, keep in zip(samples, groups, kept & ~contradictory, strict=True):
-        if not keep:
+    for sample, group, reason in zip(samples, groups, reasons, strict=True):
+        if reason:
             parts.append(None)
         elif sample.part is None or (sample.part == "train" and len(shares) > 1):
             parts.append(part_of(group, seed, shares))
@@ -206,11 +198,25 @@ def _shares(prescribed: set[str], fractions: Sequence[float]) -> dict[str, float
     return {part: fraction / total for part, fraction in open_parts.items()}
 
 
-def _contradictory(copies: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Return bool (n,): whether an image's copies, among those kept, carry both labels."""
-    images = np.bincount(copies, kept)[copies]
+def _reasons_to_drop(
+    dataset: Dataset, groups: Sequence[str], copies: np.ndarray, labels: np.ndarray
+) -> list[str | None]:
+    """Return why each image is dropped: a group in two prescribed parts, or copies in both classes."""
+    # An image without a part counts as one of train, out of which the open parts are carved.
+    given = [sample.part or "train" for sample in dataset.samples]
+    first: dict[str, str] = {}
+    for group, part in zip(groups, given, strict=True):
+        first[group] = min(first.get(group, part), part, key=_PRECEDENCE.index)
+    kept = np.array([part == first[group] for part, group in zip(given, groups, strict=True)], bool)
+    # Number of kept copies of each image, and of positive ones among them.
+    number = np.bincount(copies, kept)[copies]
     positive = np.bincount(copies, kept * labels)[copies]
-    return (positive > 0) & (positive < images)
+    reasons: list[str | None] = [
+        CONTRADICTORY if both else None for both in (positive > 0) & (positive < number)
+    ]
+    for i in np.flatnonzero(~kept):
+        reasons[i] = STRADDLES.format(part=first[groups[i]])
+    return reasons
 
 
 def _counts(
