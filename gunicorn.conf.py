@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from config import read_settings
 from utils.errors import SetupError
 from utils.inference.cores import usable_cores
-from utils.web.middleware.logs import gunicorn_logging
+from utils.web.middleware.logs import WithoutRequests, formatter
 from utils.web.workers import prometheus_folder
 from utils.web.workers.cpu_share import share_of
 
@@ -79,9 +79,30 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 # No socket file in the home folder; systemd and signals manage this service.
 control_socket_disable = True
 
-# No access log: it would hold addresses as they were sent. The app logs one line a request without.
+# Gunicorn's own events as JSON lines too. No access log: it would hold addresses as they were sent; the app
+# logs one line a request without.
 accesslog = None
-logconfig_dict = gunicorn_logging(_settings.log_level)
+_level = _settings.log_level.upper()
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": formatter}},
+    "filters": {"without requests": {"()": WithoutRequests}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "json"},
+        "none": {"class": "logging.NullHandler"},
+    },
+    "root": {"level": _level, "handlers": ["stderr"]},
+    "loggers": {
+        "gunicorn.error": {
+            "level": _level,
+            "handlers": [],
+            "filters": ["without requests"],
+            "propagate": True,
+        },
+        "gunicorn.access": {"handlers": ["none"], "propagate": False},
+    },
+}
 
 
 # Loading takes a second; minutes where the engine's graph is not cached yet and the cores are busy.

@@ -73,7 +73,7 @@ def test_a_withheld_reading_has_no_verdict():
     metrics.count_prediction(
         replace(reading, prediction=None, certainty="withheld"), "Fracture Detected"
     )
-    assert samples(metrics.text()[0].decode())["fracture_verdicts_total", "withheld", "none"] == 1
+    assert samples(metrics.text().decode())["fracture_verdicts_total", "withheld", "none"] == 1
 
 
 def test_what_callers_send_adds_no_label(app):

@@ -31,10 +31,9 @@ class AdmissionQueue:
 
     def __init__(self, *, concurrency: int, waiting: int, seconds: float, metrics: Metrics) -> None:
         self.concurrency = concurrency
-        self.slots = concurrency + waiting
+        self._slots = threading.BoundedSemaphore(concurrency + waiting)
         self._seconds = seconds
         self._metrics = metrics
-        self._slots_taken = 0
         self._submitted = 0
         self._lock = threading.Lock()
         # Its threads start with the first predictions, so never before a fork.
@@ -50,16 +49,13 @@ class AdmissionQueue:
         Raises:
             Overloaded: none is free; raised at once.
         """
-        with self._lock:
-            if self._slots_taken >= self.slots:
-                raise Overloaded("web.queue_full")
-            self._slots_taken += 1
+        if not self._slots.acquire(blocking=False):
+            raise Overloaded("web.queue_full")
         try:
             with self._metrics.slots_taken.track_inprogress():
                 yield
         finally:
-            with self._lock:
-                self._slots_taken -= 1
+            self._slots.release()
 
     def is_alone(self) -> bool:
         """Whether at most one request waits or is computed at this moment, the caller's own included.

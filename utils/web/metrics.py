@@ -92,17 +92,16 @@ class Metrics:
         for stage, milliseconds in prediction.timing_ms.items():
             self.stage_seconds.labels(stage).observe(milliseconds / 1000.0)
 
-    def text(self) -> tuple[bytes, str]:
-        """Return the counts in Prometheus' text format, and its media type."""
+    def text(self) -> bytes:
+        """Return the counts in Prometheus' text format."""
         from prometheus_client import CollectorRegistry, generate_latest
-        from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
         from prometheus_client.multiprocess import MultiProcessCollector
 
         registry = self._registry
         if self._folder is not None:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, str(self._folder))
-        return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+        return generate_latest(registry)
 
 
 def current_metrics() -> Metrics:
@@ -114,8 +113,9 @@ def current_metrics() -> Metrics:
 @blueprint.get("/metrics")
 def show() -> Response:
     """Return the counts of all workers to Prometheus."""
-    text, media_type = current_metrics().text()
-    return Response(text, content_type=media_type)
+    from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+    return Response(current_metrics().text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def register(app: Flask) -> None:

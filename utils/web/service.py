@@ -125,12 +125,10 @@ class PredictorService:
                 share.lone_threads,
                 share.concurrency,
             )
-        except SetupError as error:
-            self._error = error
-            logger.error("the model is not usable: %s", error)
         except FractureError as error:
-            # An input error of the model file, which the client of a request cannot mend.
-            self._error = SetupError(error.message_id, **error.facts)
+            # An input error would be the client's, who did not send the model.
+            setup = isinstance(error, SetupError)
+            self._error = error if setup else SetupError(error.message_id, **error.facts)
             logger.error("the model is not usable: %s", error)
         except Exception:
             # A worker that dies here would be started again for ever. The trace is in the log, and

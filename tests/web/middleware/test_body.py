@@ -155,7 +155,7 @@ def test_a_client_that_is_refused_and_goes_on_slowly_is_cut_off_soon():
 def test_a_body_that_is_over_is_not_kept():
     body = Body(io.BytesIO(b"whole"), None, deadlines=Deadlines(), seconds=60, declared=5)
     time.sleep(0.1)  # The watch has begun to wait for its end.
-    body.close()
+    body.stop()
     left = weakref.ref(body)
     del body
     gc.collect()

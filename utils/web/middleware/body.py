@@ -8,6 +8,7 @@ gunicorn.
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from werkzeug.exceptions import BadRequest, RequestTimeout
 from werkzeug.wsgi import ClosingIterator
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 DRAIN_SECONDS = 10.0
@@ -68,7 +70,7 @@ class Deadlines:
                 self._changed.wait(None if self._wakes == inf else self._wakes - now)
 
 
-class Body:
+class Body(io.RawIOBase):
     """A request's input stream with a deadline.
 
     Args:
@@ -90,12 +92,72 @@ class Body:
         declared: int | None,
     ) -> None:
         self._stream = stream
-        self._declared = declared
         self._connection = connection
-        self.length = 0
-        self.ended = False
+        self._declared = declared
+        self._received = 0
+        self._ended = False
         self._deadlines = deadlines
         self._deadline = deadlines.add(self, seconds)
+
+    def readable(self) -> bool:
+        """Whether it can be read, as ``io.RawIOBase`` asks."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read up to as many bytes as ``buffer`` holds, and return their number.
+
+        Raises:
+            RequestTimeout: the deadline has passed.
+            BadRequest: the server finds the body damaged.
+        """
+        target = memoryview(buffer)
+        if self._ended or not target:
+            return 0
+        try:
+            piece = self._stream.read(len(target))
+        except OSError:
+            self._ended = True
+            self._check()
+            raise
+        except Exception:  # noqa: BLE001 - whatever the server calls it
+            # Gunicorn's for a damaged chunk has no class in common with other servers', and quotes what
+            # was sent, which must not get into the log.
+            self._ended = True
+            raise BadRequest from None
+        self._check()
+        target[: len(piece)] = piece
+        self._received += len(piece)
+        if not piece or self._received == self._declared:
+            self._ended = True
+            # What follows is the app's own time, and later the next request on this connection.
+            self.stop()
+        return len(piece)
+
+    def _check(self) -> None:
+        if monotonic() >= self._deadline:
+            self._ended = True
+            raise RequestTimeout
+
+    def drain(self, limit: int, seconds: float) -> None:
+        """Read and drop what is left, at most ``limit`` bytes and for ``seconds``; else shut the stream."""
+        self.stop()
+        self._deadline = self._deadlines.add(self, seconds)
+        end = self._received + limit
+        if self._declared is not None:
+            end = min(self._declared, end)
+        try:
+            while not self._ended and self._received < end:
+                self.read(min(STEP, end - self._received))
+        except (OSError, RequestTimeout, BadRequest):
+            pass  # The client has gone, is too slow, or sends a damaged body.
+        finally:
+            self.stop()
+        if not self._ended:
+            self.shut()
+
+    def stop(self) -> None:
+        """Stop the clock."""
+        self._deadlines.discard(self)
 
     def shut(self) -> None:
         """Let a thread that waits for the next byte find the end of the stream."""
@@ -104,68 +166,6 @@ class Body:
                 self._connection.shutdown(socket.SHUT_RD)
             except OSError:
                 pass  # The client has gone already.
-
-    def read(self, size: int = -1) -> bytes:
-        """Read up to ``size`` bytes.
-
-        Raises:
-            RequestTimeout: the deadline has passed.
-            BadRequest: the server finds the body damaged.
-        """
-        try:
-            piece = self._stream.read(size) if size >= 0 else self._stream.read()
-        except OSError:
-            self.ended = True
-            self._check()
-            raise
-        except Exception:  # noqa: BLE001 - whatever the server calls it
-            # Gunicorn's for a damaged chunk has no class in common with other servers', and quotes what
-            # was sent, which must not get into the log.
-            self.ended = True
-            raise BadRequest from None
-        self._count(len(piece), at_end=not piece and size != 0)
-        return piece
-
-    def readline(self, size: int = -1) -> bytes:
-        """Read one line; WSGI asks for it."""
-        line = self._stream.readline(size)
-        self._count(len(line), at_end=not line and size != 0)
-        return line
-
-    def _count(self, length: int, *, at_end: bool) -> None:
-        if not self.ended:
-            self._check()
-        self.length += length
-        if at_end or self.length == self._declared:
-            self.ended = True
-            # What follows is the app's own time, and later the next request on this connection.
-            self.close()
-
-    def _check(self) -> None:
-        if monotonic() >= self._deadline:
-            self.ended = True
-            raise RequestTimeout
-
-    def drain(self, limit: int, seconds: float) -> None:
-        """Read and drop what is left, at most ``limit`` bytes and for ``seconds``; else shut the stream."""
-        self.close()
-        self._deadline = self._deadlines.add(self, seconds)
-        end = self.length + limit
-        if self._declared is not None:
-            end = min(self._declared, end)
-        try:
-            while not self.ended and self.length < end:
-                self.read(min(STEP, end - self.length))
-        except (OSError, RequestTimeout, BadRequest):
-            pass  # The client has gone, is too slow, or sends a damaged body.
-        finally:
-            self.close()
-        if not self.ended:
-            self.shut()
-
-    def close(self) -> None:
-        """Stop the clock."""
-        self._deadlines.discard(self)
 
 
 class BodyGuard:
@@ -208,7 +208,7 @@ class BodyGuard:
         try:
             response = self.app(environ, begin)
         except BaseException:
-            body.close()
+            body.stop()
             raise
         # Once the response is on its way: a client that reads it may stop sending.
         return ClosingIterator(response, lambda: body.drain(self.drain_limit, drain_seconds))

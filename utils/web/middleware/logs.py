@@ -9,28 +9,25 @@ import logging
 import os
 import secrets
 from time import perf_counter
-from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
 
-_PROCESSORS: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
-
 # Loggers that write addresses as they were sent, or repeat what the request's line has.
 _LEVELS = {"werkzeug": "WARNING", "flask_wtf": "WARNING", "absl": "ERROR", "pydicom": "CRITICAL"}
+_REQUEST_FIELDS = ("method", "route", "status", "error", "timing_ms", "duration_ms")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def formatter() -> logging.Formatter:
-    """Return the formatter of JSON lines, for structlog's events and the standard library's."""
+    """Return the formatter that writes the standard library's log records as JSON lines."""
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_PROCESSORS, structlog.stdlib.PositionalArgumentsFormatter()],
         processors=[
+            structlog.stdlib.ExtraAdder(_REQUEST_FIELDS),
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
@@ -74,37 +71,9 @@ class WithoutRequests(logging.Filter):
         return True
 
 
-def gunicorn_logging(level: str = "info") -> dict[str, Any]:
-    """Return gunicorn's ``logconfig_dict``: its own events as JSON lines too, and no access log."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": {"()": f"{__name__}.formatter"}},
-        "filters": {"without requests": {"()": f"{__name__}.WithoutRequests"}},
-        "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "json"},
-            "none": {"class": "logging.NullHandler"},
-        },
-        "root": {"level": level.upper(), "handlers": ["stderr"]},
-        "loggers": {
-            "gunicorn.error": {
-                "level": level.upper(),
-                "handlers": [],
-                "filters": ["without requests"],
-                "propagate": True,
-            },
-            "gunicorn.access": {"handlers": ["none"], "propagate": False},
-        },
-    }
-
-
 def register(app: Flask) -> None:
     """Give every request an id of our own making, and log it when it is answered."""
-    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-        logging.getLogger("request"),
-        processors=[*_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
+    logger = logging.getLogger("request")
 
     @app.before_request
     def begin() -> None:
@@ -117,15 +86,15 @@ def register(app: Flask) -> None:
     @app.after_request
     def log_request(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
-        logger.info(
-            "request",
-            method=request.method if request.method in _METHODS else "other",
-            route=request.url_rule.rule if request.url_rule else "none",
-            status=response.status_code,
-            error=g.get("error_code"),
-            timing_ms=g.get("timing_ms"),
-            duration_ms=round((perf_counter() - g.began) * 1000, 1),
+        values = (
+            request.method if request.method in _METHODS else "other",
+            request.url_rule.rule if request.url_rule else "none",
+            response.status_code,
+            g.get("error_code"),
+            g.get("timing_ms"),
+            round((perf_counter() - g.began) * 1000, 1),
         )
+        logger.info("request", extra=dict(zip(_REQUEST_FIELDS, values, strict=True)))
         return response
 
     @app.teardown_request

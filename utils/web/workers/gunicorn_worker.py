@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from time import monotonic
 from typing import Any
 
 from gunicorn import util
@@ -32,10 +31,6 @@ IN_BODY = (
     errors.InvalidChunkExtension,
     errors.ChunkMissingTerminator,
 )
-
-# As long and as much as gunicorn waits for a client to close.
-CLOSE_SECONDS = 2.0
-CLOSE_BYTES = 2**16
 
 
 class JsonErrorWorker(ThreadWorker):
@@ -70,25 +65,9 @@ class JsonErrorWorker(ThreadWorker):
             self.log.warning("refused a request before the app: %d", status)
         try:
             util.write_nonblock(client, raw_error(status))
-            _drain(client)
+            # Until the client has seen the response, but in this thread: gunicorn would wait in the one
+            # that accepts connections, and all others with it.
+            util.close_graceful(client.dup())
+            client.shutdown(socket.SHUT_RD)
         except OSError:
             self.log.debug("the client has gone before its error response")
-
-
-def _drain(client: socket.socket) -> None:
-    """Let the client see the response before the connection closes, and wait for that in this thread.
-
-    Gunicorn would wait in the thread that accepts connections, and all others with it.
-    """
-    client.shutdown(socket.SHUT_WR)
-    deadline, left = monotonic() + CLOSE_SECONDS, CLOSE_BYTES
-    try:
-        while left > 0 and (seconds := deadline - monotonic()) > 0:
-            client.settimeout(seconds)
-            piece = client.recv(4096)
-            if not piece:
-                break
-            left -= len(piece)
-    except TimeoutError:
-        pass  # The client did not close in time.
-    client.shutdown(socket.SHUT_RD)
