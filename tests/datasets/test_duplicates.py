@@ -1,3 +1,5 @@
+"""Near-duplicates: copies of drawn and real radiographs, and different patients."""
+
 from __future__ import annotations
 
 import cv2
@@ -59,7 +61,7 @@ COPIES = {
 
 
 @pytest.mark.parametrize("change", COPIES)
-def test_a_copy_joins_its_original_and_nobody_else(change):
+def test_a_copy_joins_its_original_alone(change):
     pictures = [picture(seed) for seed in range(6)]
     copies = [COPIES[change](one) for one in pictures]
     groups = group_duplicates(stack(*pictures, *copies)).group
@@ -68,35 +70,35 @@ def test_a_copy_joins_its_original_and_nobody_else(change):
 
 
 @pytest.mark.parametrize("change", COPIES)
-def test_a_copy_is_recognised_by_the_fingerprint_of_its_original(change):
+def test_a_fingerprint_recognises_copies(change):
     originals = stack(*(picture(seed) for seed in range(6)))
     copies = stack(*(COPIES[change](picture(seed)) for seed in range(6)))
     assert near_duplicates_of(copies, fingerprints(originals)).all()
 
 
-def test_a_marker_on_the_film_does_not_hide_a_copy():
+def test_a_marked_copy_is_found():
     groups = group_duplicates(stack(picture(1), marked(picture(1)), picture(2))).group
     assert groups[0] == groups[1] != groups[2]
 
 
-def test_a_file_that_ends_a_little_early_joins_the_whole_one():
+def test_a_truncated_copy_is_found():
     cut = picture(3).copy()
     cut[-6:] = 0.5
     groups = group_duplicates(stack(picture(3), cut, picture(4)))
     assert groups.group[0] == groups.group[1] != groups.group[2]
 
 
-def test_different_pictures_are_not_recognised():
-    asked = stack(*(picture(seed) for seed in range(100, 200)))
-    seen = stack(*(picture(seed) for seed in range(100)))
-    assert not near_duplicates_of(asked, fingerprints(seen)).any()
+def test_different_pictures_do_not_match():
+    pictures = stack(*(picture(seed) for seed in range(100, 200)))
+    known = stack(*(picture(seed) for seed in range(100)))
+    assert not near_duplicates_of(pictures, fingerprints(known)).any()
 
 
-def test_nothing_is_recognised_where_nothing_was_seen():
+def test_no_known_images_give_no_near_duplicates():
     assert not near_duplicates_of(stack(picture(1)), np.zeros((0, 32), np.uint8)).any()
 
 
-def test_look_alikes_are_told_apart_by_their_pixels_though_their_hashes_are_near():
+def test_near_hashes_need_agreeing_pixels():
     # Two pictures with the same coarse frequencies, which the hash sees, and fine ones of their own.
     rng = np.random.default_rng(0)
     spectrum = dctn(picture(5, 64, 64).astype(np.float64), norm="ortho")
@@ -106,9 +108,7 @@ def test_look_alikes_are_told_apart_by_their_pixels_though_their_hashes_are_near
         [np.rint(255 * np.clip(idctn(one, norm="ortho"), 0, 1)).astype(np.uint8) for one in spectra]
     )
     distance = int(np.bitwise_count(fingerprints(pair[:1]) ^ fingerprints(pair[1:])).sum())
-    assert distance <= 64, (
-        "the pair must reach the comparison of pixels for this test to say anything"
-    )
+    assert distance <= 64, "only such pairs reach the comparison of pixels"
     assert len(group_duplicates(pair).pairs) == 0
 
 
@@ -120,7 +120,7 @@ def test_copies_of_copies_make_one_group_of_three():
     assert groups.counts().largest_group == 3
 
 
-def test_the_report_counts_plain_and_mirrored_pairs():
+def test_plain_and_mirrored_pairs_are_counted():
     pictures = [picture(1), picture(1), picture(2), picture(2)[:, ::-1], picture(3)]
     counts = group_duplicates(stack(*pictures)).counts()
     assert counts.model_dump() == {
@@ -133,7 +133,7 @@ def test_the_report_counts_plain_and_mirrored_pairs():
     }
 
 
-def test_blank_pictures_are_no_copies_of_each_other():
+def test_blank_pictures_are_no_duplicates():
     blank = np.zeros((3, 64, 64), np.uint8)
     blank[1], blank[2] = 128, 128
     assert len(group_duplicates(blank).pairs) == 0
@@ -145,14 +145,14 @@ def test_an_empty_dataset_has_no_groups():
     assert groups.counts().largest_group == 1
 
 
-def test_a_fingerprint_is_the_sign_of_the_low_frequencies_about_their_median():
+def test_fingerprint_bits_follow_their_definition():
     thumbnails = stack(picture(9, 200, 200))
     # The cosine transform written out as its sum, on the same blurred picture.
-    shown = cv2.GaussianBlur(thumbnails[0].astype(np.float32), (0, 0), 1.0)
+    blurred = cv2.GaussianBlur(thumbnails[0].astype(np.float32), (0, 0), 1.0)
     assert thumbnails.max() / 32 < thumbnails.min(), "nothing of this picture counts as border"
     rows = np.cos(np.pi * (2 * np.arange(64) + 1) * np.arange(16)[:, None] / 128)
     rows[0] /= np.sqrt(2)
-    low = (rows @ (shown - shown.mean()) @ rows.T).ravel()
+    low = (rows @ (blurred - blurred.mean()) @ rows.T).ravel()
     low[0] = 0.0
     bits = np.unpackbits(fingerprints(thumbnails)[0]).astype(bool)
     clear = np.abs(low - np.median(low)) > 1e-3 * np.abs(low).max()
@@ -160,12 +160,12 @@ def test_a_fingerprint_is_the_sign_of_the_low_frequencies_about_their_median():
     np.testing.assert_array_equal(bits[clear], (low > np.median(low))[clear])
 
 
-def test_thumbnails_of_another_size_are_a_bug_and_say_so():
+def test_thumbnails_of_another_size_are_refused():
     with pytest.raises(ValueError, match="64"):
         fingerprints(np.zeros((2, 32, 32), np.uint8))
 
 
-def test_the_thumbnails_given_are_left_alone():
+def test_the_thumbnails_are_not_modified():
     thumbnails = stack(picture(1), picture(2))
     before = thumbnails.copy()
     group_duplicates(thumbnails)
@@ -175,12 +175,14 @@ def test_the_thumbnails_given_are_left_alone():
 
 def real_picture(file) -> np.ndarray:
     with Image.open(file) as image:
+        # Decoded at a fraction of the size: thumbnails have 64 pixels.
+        image.draft("L", (512, 512))
         return np.asarray(image.convert("L"), np.float32) / 255
 
 
-def test_known_copies_among_real_radiographs_are_found_and_look_alikes_are_not(shared_data):
+def test_real_copies_are_found(shared_data):
     images = shared_data / "fracatlas" / "images"
-    # Pairs looked at as pictures: byte-different copies in both classes; and one copy beside two
+    # Pairs inspected by eye: byte-different copies in both classes; and one copy beside two
     # different patients' hands and feet in the same projection.
     copies = [
         ("Fractured/IMG0002998.jpg", "Non_fractured/IMG0004280.jpg"),
@@ -198,7 +200,7 @@ def test_known_copies_among_real_radiographs_are_found_and_look_alikes_are_not(s
     assert not set(groups[:6]) & set(groups[6:])
 
 
-def test_real_radiographs_of_different_patients_are_not_taken_for_seen_ones(shared_data):
+def test_real_patients_are_no_near_duplicates(shared_data):
     files = sorted((shared_data / "fracatlas" / "images" / "Fractured").glob("*.jpg"))
     originals = [real_picture(file) for file in files[200:320]]
     pictures = stack(*originals)

@@ -1,9 +1,10 @@
-"""The cache of prepared images: exact, made once, and made again when a file changes."""
+"""Cache of prepared images: exact, made once, and made again when a file changes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def samples(tmp_path: Path) -> list[Sample]:
     return made
 
 
-def test_prepared_images_are_what_serving_would_see(tmp_path: Path, samples: list[Sample]) -> None:
+def test_prepared_images_equal_the_serving_input(tmp_path: Path, samples: list[Sample]) -> None:
     prepared = prepare_images(samples, 48, tmp_path / "cache")
     for sample, image, thumbnail in zip(samples, prepared.images, prepared.thumbnails, strict=True):
         pixels = decode(sample.path.read_bytes()).pixels
@@ -36,19 +37,17 @@ def test_prepared_images_are_what_serving_would_see(tmp_path: Path, samples: lis
         assert np.array_equal(thumbnail, fit(pixels, 64))
 
 
-def test_what_is_learned_of_a_file_is_kept(tmp_path: Path, samples: list[Sample]) -> None:
+def test_facts_of_a_file_are_kept(tmp_path: Path, samples: list[Sample]) -> None:
     facts = prepare_images(samples, 32, tmp_path / "cache").files[3]
     assert facts.sha256 == hashlib.sha256(samples[3].path.read_bytes()).hexdigest()
     assert (facts.height, facts.width, facts.truncated) == (93, 70, False)
 
 
-def test_images_are_mapped_from_disk_and_not_held_in_memory(
-    tmp_path: Path, samples: list[Sample]
-) -> None:
+def test_images_are_memory_mapped(tmp_path: Path, samples: list[Sample]) -> None:
     assert isinstance(prepare_images(samples, 32, tmp_path / "cache").images, np.memmap)
 
 
-def test_a_second_look_opens_the_same_cache(tmp_path: Path, samples: list[Sample]) -> None:
+def test_a_second_call_opens_the_same_cache(tmp_path: Path, samples: list[Sample]) -> None:
     prepare_images(samples, 32, tmp_path / "cache")
     (folder,) = (tmp_path / "cache").iterdir()
     before = (folder / "images.npy").stat().st_mtime_ns
@@ -66,9 +65,7 @@ def test_a_changed_file_makes_another_cache(tmp_path: Path, samples: list[Sample
     assert np.array_equal(first.images[1], second.images[1])
 
 
-def test_a_file_that_cannot_be_read_is_left_out_and_counted(
-    tmp_path: Path, samples: list[Sample]
-) -> None:
+def test_an_unreadable_file_is_left_out(tmp_path: Path, samples: list[Sample]) -> None:
     samples[1].path.write_bytes(b"not an image at all")
     prepared = prepare_images(samples, 32, tmp_path / "cache")
     assert [sample.id for sample in prepared.samples] == ["0.png", "2.png", "3.png", "4.png"]
@@ -85,18 +82,14 @@ def test_a_truncated_file_is_kept_and_flagged(tmp_path: Path, samples: list[Samp
     assert flags == [False, False, True, False, False]
 
 
-def test_a_dataset_without_one_readable_file_is_refused(
-    tmp_path: Path, samples: list[Sample]
-) -> None:
+def test_a_dataset_needs_a_readable_file(tmp_path: Path, samples: list[Sample]) -> None:
     for sample in samples:
         sample.path.write_bytes(b"nothing")
     with pytest.raises(DatasetError, match="none of the 5 images could be read"):
         prepare_images(samples, 32, tmp_path / "cache")
 
 
-def test_a_file_that_has_gone_is_counted_as_unreadable_until_it_is_back(
-    tmp_path: Path, samples: list[Sample]
-) -> None:
+def test_a_missing_file_is_read_once_it_is_back(tmp_path: Path, samples: list[Sample]) -> None:
     content = samples[0].path.read_bytes()
     samples[0].path.unlink()
     prepared = prepare_images(samples, 32, tmp_path / "cache")
@@ -106,9 +99,7 @@ def test_a_file_that_has_gone_is_counted_as_unreadable_until_it_is_back(
     assert not prepare_images(samples, 32, tmp_path / "cache").unreadable
 
 
-def test_a_file_that_may_not_be_read_is_counted_with_its_reason(
-    tmp_path: Path, samples: list[Sample]
-) -> None:
+def test_a_forbidden_file_is_unreadable(tmp_path: Path, samples: list[Sample]) -> None:
     samples[1].path.unlink()
     samples[2].path.chmod(0)
     # Root may read everything but a loop of links.
@@ -118,9 +109,7 @@ def test_a_file_that_may_not_be_read_is_counted_with_its_reason(
     assert prepared.unreadable[closed.id].startswith("the file cannot be read: ")
 
 
-def test_a_pipe_is_counted_as_unreadable_and_not_waited_for(
-    tmp_path: Path, samples: list[Sample]
-) -> None:
+def test_a_pipe_is_unreadable(tmp_path: Path, samples: list[Sample]) -> None:
     samples[4].path.unlink()
     os.mkfifo(samples[4].path)
     unreadable = prepare_images(samples, 32, tmp_path / "cache").unreadable
@@ -128,7 +117,7 @@ def test_a_pipe_is_counted_as_unreadable_and_not_waited_for(
     assert "a pipe" in unreadable["4.png"]
 
 
-def test_a_cache_that_was_cut_short_leaves_nothing_that_counts(
+def test_an_interrupted_cache_leaves_nothing(
     tmp_path: Path, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -140,3 +129,34 @@ def test_a_cache_that_was_cut_short_leaves_nothing_that_counts(
             prepare_images(samples, 32, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
     assert len(prepare_images(samples, 32, tmp_path / "cache").images) == 5
+
+
+def test_unreadable_files_are_logged_by_reason(
+    tmp_path: Path, samples: list[Sample], caplog: pytest.LogCaptureFixture
+) -> None:
+    for sample in samples[:2]:
+        sample.path.write_bytes(b"")
+    samples[4].path.unlink()
+    prepare_images(samples, 32, tmp_path / "cache")
+    message = caplog.messages[-1]
+    assert message.startswith("left out 3 of 5 images as unreadable: 2 x the file is empty")
+    assert "(0.png, 1.png); 1 x the file cannot be read" in message
+    assert message.endswith("(4.png)")
+    assert str(tmp_path) not in message
+
+
+def test_the_log_names_the_first_files_alone(
+    tmp_path: Path, samples: list[Sample], caplog: pytest.LogCaptureFixture
+) -> None:
+    for sample in samples[:4]:
+        sample.path.write_bytes(b"")
+    prepare_images(samples, 32, tmp_path / "cache")
+    assert caplog.messages[-1].endswith("(0.png, 1.png, 2.png, ...)")
+
+
+def test_a_cache_of_another_process_is_kept(tmp_path: Path, samples: list[Sample]) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        cache = tmp_path / "cache"
+        both = list(pool.map(lambda _: prepare_images(samples, 32, cache), range(2)))
+    assert np.array_equal(both[0].images, both[1].images)
+    assert len(list(cache.iterdir())) == 1

@@ -214,7 +214,7 @@ def _reasons_to_drop(
     reasons: list[str | None] = [
         CONTRADICTORY if both else None for both in (positive > 0) & (positive < number)
     ]
-    for i in np.flatnonzero(~kept):
+    for i in np.flatnonzero(~kept).tolist():
         reasons[i] = STRADDLES.format(part=first[groups[i]])
     return reasons
 

@@ -1,3 +1,5 @@
+"""The table labels.csv: what it adds to samples, and its errors."""
+
 from __future__ import annotations
 
 import re
@@ -72,7 +74,7 @@ def test_the_example_of_the_documents_reads(tmp_path):
     assert [one.group for one in samples.values()] == ["patient/p2", "patient/p1", "patient/p1"]
 
 
-def test_files_without_a_row_and_empty_cells_are_as_without_the_table(tmp_path):
+def test_empty_cells_and_missing_rows_add_nothing(tmp_path):
     before = read(lay(tmp_path))
     state(
         tmp_path,
@@ -82,7 +84,7 @@ def test_files_without_a_row_and_empty_cells_are_as_without_the_table(tmp_path):
     assert read(tmp_path) == before
 
 
-def test_columns_stand_in_any_order_and_paths_as_a_spreadsheet_on_windows_writes_them(tmp_path):
+def test_tables_of_windows_spreadsheets_are_read(tmp_path):
     lay(tmp_path)
     (tmp_path / "labels.csv").write_bytes(
         b'\xef\xbb\xbfpatient,file\r\n" p1 ","fractured\\a.png"\r\np1,./normal/c.png\r\n'
@@ -91,7 +93,7 @@ def test_columns_stand_in_any_order_and_paths_as_a_spreadsheet_on_windows_writes
     assert samples["fractured/a.png"].group == samples["normal/c.png"].group == "patient/p1"
 
 
-def test_the_patient_is_the_group_else_the_study_else_the_file(tmp_path):
+def test_the_group_is_patient_study_or_file(tmp_path):
     state(
         lay(tmp_path),
         "file,patient,study",
@@ -105,14 +107,14 @@ def test_the_patient_is_the_group_else_the_study_else_the_file(tmp_path):
     assert groups["normal/d.png"] == "normal/d.png"
 
 
-def test_a_row_a_lesion_gives_several_boxes_and_later_rows_may_leave_cells_empty(tmp_path):
+def test_several_rows_give_several_boxes(tmp_path):
     state(lay(tmp_path), BOXED, "fractured/a.png,p1,,1,2,3,4", "fractured/a.png,,frontal,5,6,7,8")
     one = read(tmp_path)["fractured/a.png"]
     assert one.boxes == (Box(1, 2, 3, 4), Box(5, 6, 7, 8))
     assert (one.group, one.view) == ("patient/p1", "frontal")
 
 
-def test_a_turned_copy_without_a_row_stays_with_the_patient_of_its_original(tmp_path):
+def test_a_rotated_copy_keeps_its_patient(tmp_path):
     lay(tmp_path, "fractured/12.png", "fractured/12-rotated1.png")
     state(tmp_path, "file,patient,region", "fractured/12.png,p1,hand", "normal/c.png,p1,hand")
     samples = read(tmp_path)
@@ -120,13 +122,13 @@ def test_a_turned_copy_without_a_row_stays_with_the_patient_of_its_original(tmp_
     assert samples["fractured/12.png"].group == samples["normal/c.png"].group == "patient/p1"
 
 
-def test_a_study_whose_patient_one_row_tells_is_that_patients_throughout(tmp_path):
+def test_one_row_names_the_patient_of_a_study(tmp_path):
     state(lay(tmp_path), "file,patient,study", "fractured/a.png,p1,s1", "normal/c.png,,s1")
     samples = read(tmp_path)
     assert samples["fractured/a.png"].group == samples["normal/c.png"].group == "patient/p1"
 
 
-def test_copies_of_one_picture_are_not_two_patients(tmp_path):
+def test_copies_of_two_patients_are_refused(tmp_path):
     lay(tmp_path, "fractured/12.png", "fractured/12-rotated1.png")
     state(tmp_path, "file,patient", "fractured/12.png,p1", "fractured/12-rotated1.png,p2")
     with pytest.raises(DatasetError, match="another copy of this picture is another patient's"):
@@ -145,7 +147,7 @@ def test_regions_of_the_table_can_be_chosen(tmp_path):
         read_dataset(tmp_path, "folder", ["hip"])
 
 
-def test_a_choice_of_region_folders_leaves_rows_of_the_others_and_counts_its_own_files(tmp_path):
+def test_rows_of_other_regions_are_ignored(tmp_path):
     for region in ("hand", "knee"):
         lay(tmp_path / region)
         (tmp_path / region / "normal" / "notes.txt").write_text("")
@@ -155,7 +157,7 @@ def test_a_choice_of_region_folders_leaves_rows_of_the_others_and_counts_its_own
     assert sum(chosen.dropped.values()) == 1
 
 
-def test_a_patient_in_several_part_folders_keeps_the_images_of_the_test_part(tmp_path):
+def test_a_patient_in_several_parts_stays_in_test(tmp_path):
     folder_tree(tmp_path, per_class=6)
     state(
         tmp_path,
@@ -192,7 +194,7 @@ def test_free_splits_keep_a_patient_on_one_side(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lines", "says"),
+    ("lines", "message"),
     [
         (["file,label", "fractured/a.png,1"], "unknown column 'label'; known are file, patient, "),
         (["patient", "p1"], "has no column file; its columns are patient"),
@@ -228,15 +230,15 @@ def test_free_splits_keep_a_patient_on_one_side(tmp_path):
         ),
     ],
 )
-def test_a_fault_is_one_sentence_that_names_table_and_row(tmp_path, lines, says):
+def test_an_error_names_table_and_row(tmp_path, lines, message):
     state(lay(tmp_path), *lines)
-    with pytest.raises(DatasetError, match=says) as caught:
+    with pytest.raises(DatasetError, match=message) as caught:
         read_dataset(tmp_path)
     assert str(caught.value).startswith(str(tmp_path / "labels.csv"))
     assert "\n" not in str(caught.value)
 
 
-def test_a_region_that_is_not_its_folders_is_refused(tmp_path):
+def test_a_region_must_match_its_folder(tmp_path):
     for region in ("hand", "knee"):
         lay(tmp_path / region)
     state(tmp_path, "file,region", "hand/normal/c.png,Hand")
@@ -256,20 +258,20 @@ def test_a_region_that_is_not_its_folders_is_refused(tmp_path):
         encode(draw_radiograph(24, 18)),
     ],
 )
-def test_a_table_that_is_no_utf_8_csv_is_refused(tmp_path, content):
+def test_a_table_must_be_utf_8_csv(tmp_path, content):
     (lay(tmp_path) / "labels.csv").write_bytes(content)
     with pytest.raises(DatasetError, match=r"labels.csv cannot be read as CSV"):
         read_dataset(tmp_path)
 
 
-def test_a_table_that_is_a_link_to_nowhere_is_not_passed_over(tmp_path):
+def test_a_broken_link_to_a_table_is_refused(tmp_path):
     (lay(tmp_path) / "labels.csv").symlink_to(tmp_path / "nowhere.csv")
     with pytest.raises(DatasetError, match=r"there is no labels.csv"):
         read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("place", ["", "archive/train"])
-def test_a_table_at_another_place_is_refused_with_the_right_one(tmp_path, place):
+def test_a_misplaced_table_is_refused(tmp_path, place):
     folder_tree(tmp_path / "archive", per_class=1, size=(24, 18))
     state(tmp_path / place, "file")
     with pytest.raises(DatasetError, match=f"is not read there; its place is {tmp_path}/archive,"):

@@ -1,3 +1,5 @@
+"""Every reader: detection, roots, regions and errors."""
+
 from __future__ import annotations
 
 import pytest
@@ -26,7 +28,7 @@ def test_auto_recognises_each_layout(trees, name):
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_the_folder_around_a_dataset_serves_as_root_too(trees, name, tmp_path):
+def test_the_enclosing_folder_serves_as_root(trees, name, tmp_path):
     itself = read_dataset(read_dataset(trees[name]).root)
     (tmp_path / "unpacked").symlink_to(itself.root, target_is_directory=True)
     around = read_dataset(tmp_path)
@@ -35,7 +37,7 @@ def test_the_folder_around_a_dataset_serves_as_root_too(trees, name, tmp_path):
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_samples_are_sorted_files_named_from_the_root_with_both_labels(trees, name):
+def test_samples_are_sorted_and_of_both_labels(trees, name):
     dataset = read_dataset(trees[name])
     ids = [sample.id for sample in dataset.samples]
     assert ids == sorted(ids)
@@ -46,7 +48,7 @@ def test_samples_are_sorted_files_named_from_the_root_with_both_labels(trees, na
     assert dataset.meaning.endswith(".")
 
 
-def test_an_unknown_reader_is_answered_with_the_names_there_are(tmp_path):
+def test_an_unknown_reader_lists_the_known_ones(tmp_path):
     with pytest.raises(UnknownName, match="'kaggle'.*mura, fracatlas, folder"):
         read_dataset(tmp_path, "kaggle")
 
@@ -64,7 +66,7 @@ def test_a_file_is_no_dataset(tmp_path):
         read_dataset(tmp_path / "gone")
 
 
-def test_an_empty_folder_says_every_layout_that_was_looked_for(tmp_path):
+def test_an_empty_folder_lists_every_layout(tmp_path):
     with pytest.raises(DatasetError) as caught:
         read_dataset(tmp_path)
     message = str(caught.value)
@@ -72,7 +74,7 @@ def test_an_empty_folder_says_every_layout_that_was_looked_for(tmp_path):
         assert part in message
 
 
-def test_a_wrong_root_lists_some_of_what_is_there(tmp_path):
+def test_a_wrong_root_lists_its_first_entries(tmp_path):
     for number in range(12):
         (tmp_path / f"photo{number:02d}.jpg").write_bytes(b"")
     (tmp_path / ".hidden").write_bytes(b"")
@@ -84,7 +86,7 @@ def test_a_wrong_root_lists_some_of_what_is_there(tmp_path):
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_a_named_reader_on_another_layout_says_what_it_misses(tmp_path, name):
+def test_a_named_reader_states_its_layout(tmp_path, name):
     (tmp_path / "pictures").mkdir()
     with pytest.raises(DatasetError, match=f"no '{name}' dataset: looked for .*; found pictures/"):
         read_dataset(tmp_path, name)
@@ -98,12 +100,12 @@ def test_a_named_reader_on_another_layout_says_what_it_misses(tmp_path, name):
         ("folder", "hand", "its folders name no regions"),
     ],
 )
-def test_an_unknown_region_is_answered_with_those_there_are(trees, name, region, choices):
+def test_an_unknown_region_lists_the_known_ones(trees, name, region, choices):
     with pytest.raises(UnknownName, match=f"unknown region '{region}' of the {name}.*{choices}"):
         read_dataset(trees[name], name, [region])
 
 
-def test_a_region_without_images_is_an_empty_class(trees):
+def test_a_region_without_images_is_refused(trees):
     with pytest.raises(DatasetError, match="0 positive and 0 negative images of hip"):
         read_dataset(trees["fracatlas"], "auto", ["hip"])
 

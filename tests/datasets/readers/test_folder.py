@@ -1,3 +1,5 @@
+"""Class folders: parts, classes, body parts, and files that are no images."""
+
 from __future__ import annotations
 
 import os
@@ -25,7 +27,7 @@ def read(root: Path) -> dict[str, tuple[int, str | None]]:
     return {one.id: (one.label, one.part) for one in read_dataset(root, "folder").samples}
 
 
-def test_parts_and_classes_are_read_from_the_folders(tmp_path):
+def test_folders_name_parts_and_classes(tmp_path):
     lay(
         tmp_path,
         *(
@@ -78,7 +80,7 @@ def test_the_negative_class_may_be_called(tmp_path, name):
     assert read(tmp_path)[f"{name}/a.png"] == (0, None)
 
 
-def test_the_kaggle_multi_region_set_reads_with_its_doubled_outer_folder(tmp_path):
+def test_the_kaggle_multi_region_set_is_read(tmp_path):
     outer = "Bone_Fracture_Binary_Classification/Bone_Fracture_Binary_Classification"
     lay(
         tmp_path,
@@ -95,7 +97,7 @@ def test_the_kaggle_multi_region_set_reads_with_its_doubled_outer_folder(tmp_pat
     assert dataset.regions == ()
 
 
-def test_copies_turned_by_the_source_are_one_group_wherever_they_lie(tmp_path):
+def test_rotated_copies_are_one_group(tmp_path):
     lay(
         tmp_path,
         "train/fractured/12.jpg",
@@ -120,7 +122,7 @@ def test_copies_turned_by_the_source_are_one_group_wherever_they_lie(tmp_path):
     assert group["test/normal/7.jpg"] != group["train/normal/7.jpg"]
 
 
-def test_one_level_of_body_part_folders_gives_the_region(tmp_path):
+def test_body_part_folders_give_the_region(tmp_path):
     lay(
         tmp_path,
         *(
@@ -160,7 +162,7 @@ def test_body_part_folders_may_lie_above_the_parts(tmp_path):
         ("train/test/fractured/a.png", "train/test/normal/a.png"),
     ],
 )
-def test_a_layout_that_can_be_read_in_two_ways_is_refused_with_examples(tmp_path, names):
+def test_an_ambiguous_layout_is_refused(tmp_path, names):
     lay(tmp_path, *names)
     with pytest.raises(
         DatasetError, match="(found .*(fractured|normal)|lies below train and test)"
@@ -168,13 +170,13 @@ def test_a_layout_that_can_be_read_in_two_ways_is_refused_with_examples(tmp_path
         read_dataset(tmp_path)
 
 
-def test_images_in_folders_below_a_class_are_refused(tmp_path):
+def test_images_below_a_class_folder_are_refused(tmp_path):
     lay(tmp_path, "fractured/patient1/a.png", "normal/a.png")
     with pytest.raises(DatasetError, match=r"patient1: images are expected in the class folder"):
         read_dataset(tmp_path)
 
 
-def test_what_operating_systems_leave_behind_is_ignored(tmp_path):
+def test_files_of_operating_systems_are_ignored(tmp_path):
     lay(
         tmp_path,
         "fractured/a.png",
@@ -191,7 +193,7 @@ def test_what_operating_systems_leave_behind_is_ignored(tmp_path):
     assert not dataset.dropped
 
 
-def test_images_are_told_by_suffix_or_by_their_first_bytes(tmp_path):
+def test_suffix_or_first_bytes_identify_an_image(tmp_path):
     lay(tmp_path, "fractured/a.JPG", "fractured/b.dcm", "normal/plain", "normal/odd.bin")
     lay(tmp_path, "normal/dicom", content=b"\0" * 128 + b"DICM" + b"\0" * 20)
     lay(tmp_path, "normal/jpeg", content=b"\xff\xd8\xff\xe0rest")
@@ -218,13 +220,13 @@ def test_an_empty_class_is_named_by_its_counts(tmp_path, only, counts):
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
-def test_an_image_of_every_raster_format_is_found_without_a_suffix(tmp_path, format):
+def test_raster_images_need_no_suffix(tmp_path, format):
     lay(tmp_path, "fractured/a", "normal/a", content=encode(draw_radiograph(24, 18), format))
     dataset = read_dataset(tmp_path)
     assert [one.id for one in dataset.samples] == ["fractured/a", "normal/a"]
 
 
-def test_a_dicom_file_without_preamble_is_found_without_a_suffix(tmp_path):
+def test_dicom_files_need_no_suffix_or_preamble(tmp_path):
     content = draw_dicom()
     bare = content[144 + int.from_bytes(content[140:144], "little") :]
     lay(tmp_path, "fractured/a", "normal/a", content=bare)
@@ -232,7 +234,7 @@ def test_a_dicom_file_without_preamble_is_found_without_a_suffix(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["scan", "scan.png"])
-def test_a_link_to_nowhere_is_left_out_and_counted(tmp_path, name):
+def test_a_broken_link_is_dropped_and_counted(tmp_path, name):
     lay(tmp_path, "fractured/a.png", "normal/a.png")
     (tmp_path / "normal" / name).symlink_to(tmp_path / "nowhere")
     dataset = read_dataset(tmp_path)

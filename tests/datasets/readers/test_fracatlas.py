@@ -1,3 +1,5 @@
+"""FracAtlas, drawn and real."""
+
 from __future__ import annotations
 
 import csv
@@ -40,7 +42,7 @@ def sample(root, name):
     return next(one for one in read_dataset(root).samples if one.path.stem == name)
 
 
-def test_a_row_gives_label_region_view_hardware_and_box(atlas):
+def test_a_row_gives_every_field_of_a_sample(atlas):
     rewrite(atlas, "IMG0000000.jpg", hand="1", leg="0", frontal="1", lateral="1", hardware="1")
     one = sample(atlas, "IMG0000000")
     assert (one.id, one.label) == ("images/Fractured/IMG0000000.jpg", 1)
@@ -56,14 +58,14 @@ def test_several_marked_regions_are_mixed(atlas):
     assert sample(atlas, "IMG0000000").region == "mixed"
 
 
-def test_a_row_that_contradicts_its_folder_is_dropped_and_counted(atlas):
+def test_a_contradicting_row_is_dropped(atlas):
     rewrite(atlas, "IMG0000002.jpg", fractured="0")
     dataset = read_dataset(atlas)
     assert dict(dataset.dropped) == {CONTRADICTION: 1}
     assert len(dataset.samples) == 11
 
 
-def test_files_without_a_row_and_rows_without_a_file_are_counted(atlas):
+def test_unmatched_files_and_rows_are_counted(atlas):
     (atlas / "images/Fractured/IMG0000000.jpg").rename(atlas / "images/Fractured/new.jpg")
     assert dict(read_dataset(atlas).dropped) == {
         "listed in the source's table, but the file is missing": 1,
@@ -71,14 +73,14 @@ def test_files_without_a_row_and_rows_without_a_file_are_counted(atlas):
     }
 
 
-def test_without_any_file_the_empty_classes_are_named_with_the_reason(atlas):
+def test_a_missing_image_folder_is_reported(atlas):
     for file in (atlas / "images").rglob("*.jpg"):
         file.unlink()
     with pytest.raises(DatasetError, match="0 positive and 0 negative.*12 dropped: listed"):
         read_dataset(atlas)
 
 
-def test_a_missing_column_is_named_with_those_there_are(atlas):
+def test_a_missing_column_is_named(atlas):
     table = atlas / "dataset.csv"
     table.write_text(table.read_text().replace("hardware", "metal"))
     with pytest.raises(
@@ -87,7 +89,7 @@ def test_a_missing_column_is_named_with_those_there_are(atlas):
         read_dataset(atlas)
 
 
-def test_a_cell_that_is_neither_0_nor_1_names_its_row(atlas):
+def test_a_flag_must_be_0_or_1(atlas):
     rewrite(atlas, "IMG0000003.jpg", fractured="maybe")
     with pytest.raises(DatasetError, match="row IMG0000003.jpg: fractured is 'maybe'"):
         read_dataset(atlas)
@@ -103,7 +105,7 @@ def test_a_short_line_is_named_by_its_number(atlas):
 @pytest.mark.parametrize(
     "text", ["<annotation><object>", "<a><bndbox><xmin>left</xmin></bndbox></a>"]
 )
-def test_an_annotation_that_is_no_pascal_voc_file_is_named(atlas, text):
+def test_a_damaged_annotation_is_named(atlas, text):
     (atlas / "Annotations/PASCAL VOC/IMG0000000.xml").write_text(text)
     with pytest.raises(DatasetError, match="IMG0000000.xml cannot be read"):
         read_dataset(atlas)
@@ -114,19 +116,19 @@ def test_images_without_annotations_have_no_boxes(atlas):
     assert all(one.boxes == () for one in read_dataset(atlas).samples)
 
 
-def test_the_attribution_names_paper_data_and_licence(atlas):
+def test_the_attribution_names_its_source(atlas):
     attribution = read_dataset(atlas).attribution
     for part in ("10.1038/s41597-023-02432-4", "10.6084/m9.figshare.22363012", "CC BY 4.0"):
         assert part in attribution
 
 
-def test_the_real_set_has_its_published_counts_less_the_contradiction(real):
+def test_the_real_set_has_its_published_counts(real):
     assert Counter(one.label for one in real.samples) == {1: 609, 0: 2862}
     assert dict(real.dropped) == {CONTRADICTION: 1}
     assert "IMG0003298.jpg" not in {one.group for one in real.samples}
 
 
-def test_real_regions_agree_with_the_tables_own_mixed_column(real, shared_data):
+def test_real_regions_agree_with_the_mixed_column(real, shared_data):
     with (shared_data / "fracatlas" / "dataset.csv").open(newline="") as lines:
         mixed = {row["image_id"] for row in csv.DictReader(lines) if row["mixed"] == "1"}
     assert {one.group for one in real.samples if one.region == "mixed"} == mixed - {
@@ -135,7 +137,7 @@ def test_real_regions_agree_with_the_tables_own_mixed_column(real, shared_data):
     assert real.regions == ("hand", "hip", "leg", "mixed", "shoulder")
 
 
-def test_real_boxes_are_on_the_fractured_images_and_as_many_as_counted(real, shared_data):
+def test_real_boxes_agree_with_the_fracture_count(real, shared_data):
     with (shared_data / "fracatlas" / "dataset.csv").open(newline="") as lines:
         counted = {row["image_id"]: int(row["fracture_count"]) for row in csv.DictReader(lines)}
     assert {one.group: len(one.boxes) for one in real.samples} == {
@@ -151,7 +153,7 @@ def upright_size(file):
     return (height, width) if turned else (width, height)
 
 
-def test_real_boxes_lie_inside_their_pictures_and_agree_with_the_yolo_files(real, shared_data):
+def test_real_boxes_agree_with_the_yolo_files(real, shared_data):
     folder = shared_data / "fracatlas" / "Annotations" / "YOLO"
     fractured = [one for one in real.samples if one.label]
     for one in fractured:

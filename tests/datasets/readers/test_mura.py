@@ -1,3 +1,5 @@
+"""MURA-v1.1, drawn."""
+
 from __future__ import annotations
 
 import pytest
@@ -16,7 +18,7 @@ def append(table, line):
     table.write_text(table.read_text() + line + "\n")
 
 
-def test_the_tables_give_label_patient_study_region_and_part(mura):
+def test_the_tables_give_every_field_of_a_sample(mura):
     samples = {one.id: one for one in read_dataset(mura).samples}
     assert len(samples) == 24
     first = samples["train/XR_WRIST/patient00001/study1_positive/image1.png"]
@@ -36,7 +38,7 @@ def test_the_official_valid_set_is_the_test_part(mura):
     assert parts == {"train": "train", "valid": "test"}
 
 
-def test_the_label_comes_from_the_table_of_studies(mura):
+def test_the_table_of_studies_gives_the_label(mura):
     table = mura / "train_labeled_studies.csv"
     study = "MURA-v1.1/train/XR_WRIST/patient00001/study1"
     (mura / "train/XR_WRIST/patient00001/study1_positive").rename(mura.parent / study)
@@ -47,7 +49,7 @@ def test_the_label_comes_from_the_table_of_studies(mura):
     assert labels["train/XR_WRIST/patient00001/study1/image1.png"] == 0
 
 
-def test_a_label_that_contradicts_its_folder_is_dropped_and_counted(mura):
+def test_a_contradicting_label_is_dropped(mura):
     table = mura / "train_labeled_studies.csv"
     table.write_text(table.read_text().replace("study1_positive/,1", "study1_positive/,0", 1))
     dataset = read_dataset(mura)
@@ -55,7 +57,7 @@ def test_a_label_that_contradicts_its_folder_is_dropped_and_counted(mura):
     assert not [one for one in dataset.samples if one.group == "patient00001"]
 
 
-def test_a_study_without_a_label_is_dropped_and_counted(mura):
+def test_a_study_without_a_label_is_dropped(mura):
     table = mura / "train_labeled_studies.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[1:]))
     assert dict(read_dataset(mura).dropped) == {"its study has no label in the source's table": 2}
@@ -70,14 +72,14 @@ def test_macos_companions_in_the_list_are_ignored(mura):
     assert not dataset.dropped
 
 
-def test_a_few_missing_files_are_dropped_and_counted(mura):
+def test_missing_files_are_dropped_and_counted(mura):
     (mura / "valid/XR_WRIST/patient00009/study1_positive/image1.png").unlink()
     dataset = read_dataset(mura)
     assert len(dataset.samples) == 23
     assert dict(dataset.dropped) == {"listed in the source's table, but the file is missing": 1}
 
 
-def test_a_part_without_any_of_its_files_is_an_error(mura):
+def test_a_part_without_its_files_is_refused(mura):
     (mura / "valid").rename(mura / "elsewhere")
     with pytest.raises(
         DatasetError, match="none of the 8 images that .*valid_image_paths.csv lists"
@@ -85,7 +87,7 @@ def test_a_part_without_any_of_its_files_is_an_error(mura):
         read_dataset(mura)
 
 
-def test_a_missing_table_is_named_with_what_is_there(mura):
+def test_a_missing_table_is_named(mura):
     (mura / "valid_labeled_studies.csv").unlink()
     with pytest.raises(DatasetError, match="no valid_labeled_studies.csv in .*found train/"):
         read_dataset(mura)
@@ -98,20 +100,20 @@ def test_a_missing_table_is_named_with_what_is_there(mura):
         "MURA-v1.1/train/XR_WRIST/patient00001/study1_positive/,yes",
     ],
 )
-def test_a_table_of_studies_without_labels_names_the_line(mura, line):
+def test_a_bad_row_of_studies_names_its_line(mura, line):
     append(mura / "train_labeled_studies.csv", line)
     with pytest.raises(DatasetError, match="line 9: a study's path and 0 or 1 are expected"):
         read_dataset(mura)
 
 
-def test_a_list_of_something_else_shows_what_a_path_looks_like(mura):
+def test_a_bad_path_is_refused_with_an_example(mura):
     append(mura / "train_image_paths.csv", "pictures/cat.png")
     with pytest.raises(DatasetError, match="'pictures/cat.png' is no path like MURA-v1.1/train"):
         read_dataset(mura)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00bad\x81", b'"open quote'])
-def test_a_table_that_is_no_csv_text_is_named(mura, content):
+def test_a_table_must_be_csv_text(mura, content):
     (mura / "train_image_paths.csv").write_bytes(content)
     with pytest.raises(DatasetError, match="train_image_paths.csv"):
         read_dataset(mura)
@@ -128,7 +130,7 @@ def test_a_patient_keeps_one_group_across_regions(mura):
     assert {one.label for one in patient} == {0, 1}
 
 
-def test_the_meaning_says_abnormal_and_the_attribution_names_the_paper(mura):
+def test_meaning_and_attribution_are_muras(mura):
     dataset = read_dataset(mura)
     assert "abnormal" in dataset.meaning
     assert "hardware" in dataset.meaning
