@@ -12,7 +12,6 @@ from utils.cli import DONE, Parser, run, whole_number
 from utils.datasets.image_cache import DEFAULT_CACHE
 from utils.datasets.readers import READERS
 from utils.errors import InputError
-from utils.evaluation.predictive_values import PREVALENCES
 
 
 def main() -> int:
@@ -27,6 +26,7 @@ def main() -> int:
     from utils.datasets.readers import read_dataset
     from utils.evaluation.evaluate import evaluate
     from utils.evaluation.ood import evaluate_ood, find_ood_folders
+    from utils.evaluation.predictive_values import PREVALENCES
     from utils.evaluation.predictions_csv import read_names
     from utils.evaluation.recalibration import (
         check_target,
@@ -37,7 +37,7 @@ def main() -> int:
     from utils.inference.engine import load_engine
     from utils.inference.predictor import Predictor
     from utils.model.bundle import read_bundle
-    from utils.report import make_folder, write_card, write_report
+    from utils.report.write import make_folder, write_card, write_report
 
     # What can be at fault is looked at before anything slow begins.
     settings = read_settings()
@@ -60,7 +60,7 @@ def main() -> int:
         only=only,
         resamples=flags.resamples,
         seed=flags.seed,
-        prevalences=flags.prevalence,
+        prevalences=flags.prevalence or PREVALENCES,
         batch_size=flags.batch_size,
         progress=not flags.quiet,
     )
@@ -73,7 +73,7 @@ def main() -> int:
             seed=flags.seed,
         )
         evaluation = decision.evaluation
-        outcome["local_decision"] = evaluation.report["local_decision"]
+        outcome["local_decision"] = evaluation.report.model_dump(mode="json")["local_decision"]
         if worse := degradation_message(evaluation.report):
             print(f"evaluate.py: {worse}", file=sys.stderr)
         if flags.save:
@@ -88,11 +88,11 @@ def main() -> int:
             batch_size=flags.batch_size,
             progress=not flags.quiet,
         )
-        outcome["strangers"] = evaluation.report["strangers"]
+        outcome["strangers"] = evaluation.report.model_dump(mode="json")["strangers"]
     files = write_report(evaluation, flags.output, samples=not flags.no_samples)
     if flags.card:
         outcome["card"] = str(write_card(evaluation, flags.card))
-    report = evaluation.report
+    report = evaluation.report.model_dump(mode="json")
     outcome |= {
         "output": str(flags.output),
         "files": [file.name for file in files],
@@ -133,7 +133,7 @@ def parser() -> Parser:
         "--prevalence",
         nargs="+",
         type=_share,
-        default=PREVALENCES,
+        default=(),
         metavar="SHARE",
         help="shares of fractures for which it is tabled how often an answer is right",
     )

@@ -95,7 +95,7 @@ def agreement(model: Path, data: Path, images: Path) -> None:
         engine = load_engine(model, kind, cache=cache, precision=precision)
         assert engine.kind == kind
         found = evaluate(engine, dataset, prepared, resamples=0)
-        auc = found.report["images"]["figures"]["roc_auc"]["value"]
+        auc = found.report.images.figures.roc_auc.value
         ours = Answers(np.asarray(found.scored.probability), found.scored.maps, float(auc))
         reference = reference or ours
         alike = map(correlation, ours.maps, reference.maps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -24,6 +23,7 @@ from utils.datasets.split import split_dataset
 from utils.errors import BundleError, DatasetError
 from utils.evaluation.evaluate import evaluate
 from utils.evaluation.localisation import localise
+from utils.evaluation.report_schema import Confusion, Counts
 from utils.evaluation.strata import ScoredImages, by_study, longest_side_bin, tables
 from utils.imaging.geometry import Box, Rectangle
 from utils.inference.certainty import CERTAINTIES
@@ -102,15 +102,15 @@ def test_the_test_part_is_that_of_the_split_the_model_records(world):
         if part == "test"
     ]
     assert ids(found) == expected
-    assert found.report["dataset"]["trained_on_these_data"] is True
+    assert found.report.dataset.trained_on_these_data is True
     assert set(found.scored.parts) == {"test"}
 
 
 def test_all_is_everything_but_what_the_model_has_seen_which_is_counted(world, whole):
     unseen = set(range(len(world["prepared"].samples))) - set(world["used"])
     assert ids(whole) == [world["prepared"].samples[row].id for row in sorted(unseen)]
-    assert whole.report["left_out"]["seen_by_the_model"] == len(world["used"])
-    assert whole.report["left_out"]["near_duplicates_of_seen"] == 0
+    assert whole.report.left_out.training_images == len(world["used"])
+    assert whole.report.left_out.near_duplicates == 0
 
 
 def test_seen_images_are_left_out_on_a_copy_under_other_names(world, whole, tmp_path):
@@ -122,8 +122,8 @@ def test_seen_images_are_left_out_on_a_copy_under_other_names(world, whole, tmp_
         shutil.copy(sample.path, target)
     dataset, prepared = read(tmp_path / "copy", tmp_path)
     found = evaluate(world["engine"], dataset, prepared, part="all", resamples=0)
-    assert found.report["images"]["counts"]["n"] == len(kept)
-    assert found.report["left_out"]["seen_by_the_model"] == len(world["used"])
+    assert found.report.images.counts.n == len(kept)
+    assert found.report.left_out.training_images == len(world["used"])
 
 
 def test_seen_images_are_left_out_when_re_encoded_enlarged_and_mirrored(world, whole, tmp_path):
@@ -138,11 +138,11 @@ def test_seen_images_are_left_out_when_re_encoded_enlarged_and_mirrored(world, w
         cv2.imwrite(str(target), picture)
     dataset, prepared = read(tmp_path / "copy", tmp_path)
     found = evaluate(world["engine"], dataset, prepared, part="all", resamples=0)
-    left_out = found.report["left_out"]
-    assert left_out["seen_by_the_model"] == 0
-    assert left_out["near_duplicates_of_seen"] == len(world["used"])
+    left_out = found.report.left_out
+    assert left_out.training_images == 0
+    assert left_out.near_duplicates == len(world["used"])
     # The truncated file is not in the copy.
-    assert found.report["images"]["counts"]["n"] == len(ids(whole)) - 1
+    assert found.report.images.counts.n == len(ids(whole)) - 1
 
 
 def test_a_model_that_has_seen_everything_has_nothing_to_be_evaluated_on(world, tmp_path):
@@ -168,9 +168,9 @@ def test_foreign_data_without_a_test_part_say_what_to_do(world, foreign):
 def test_foreign_data_with_a_test_part_of_their_own_use_that(foreign, tmp_path):
     dataset, prepared = read(folder_tree(tmp_path / "data", per_class=4), tmp_path)
     found = evaluate(foreign, dataset, prepared, resamples=0)
-    assert found.report["dataset"]["trained_on_these_data"] is False
+    assert found.report.dataset.trained_on_these_data is False
     assert {name.split("/")[0] for name in ids(found)} == {"test"}
-    assert found.report["images"]["counts"]["n"] == 4
+    assert found.report.images.counts.n == 4
 
 
 def test_foreign_data_are_evaluated_whole_on_request(foreign, world):
@@ -191,43 +191,43 @@ def test_probabilities_are_those_the_app_gives_for_the_same_files(world, whole):
 
 def test_overall_figures_are_those_of_scikit_learn_on_the_predictions(whole):
     labels, probability = whole.scored.labels, whole.scored.probability
-    figures = whole.report["images"]["figures"]
-    assert figures["roc_auc"]["value"] == pytest.approx(sk.roc_auc_score(labels, probability))
+    figures = whole.report.images.figures
+    assert figures.roc_auc.value == pytest.approx(sk.roc_auc_score(labels, probability))
     called = probability >= 0.5
-    assert figures["accuracy"]["value"] == pytest.approx(sk.accuracy_score(labels, called))
+    assert figures.accuracy.value == pytest.approx(sk.accuracy_score(labels, called))
     negative, positive = sk.confusion_matrix(labels, called).tolist()
-    assert whole.report["images"]["confusion"] == {
-        "true_negative": negative[0],
-        "false_positive": negative[1],
-        "false_negative": positive[0],
-        "true_positive": positive[1],
-    }
+    assert whole.report.images.confusion == Confusion(
+        true_negative=negative[0],
+        false_positive=negative[1],
+        false_negative=positive[0],
+        true_positive=positive[1],
+    )
 
 
 def test_every_way_to_divide_the_images_counts_each_once(whole):
-    n = whole.report["images"]["counts"]["n"]
-    assert {"region", "view", "hardware", "truncated", "image_size"} == set(whole.report["by"])
-    for way, of in whole.report["by"].items():
-        assert sum(table["counts"]["n"] for table in of.values()) == n, way
+    n = whole.report.images.counts.n
+    assert {"region", "view", "hardware", "truncated", "image_size"} == set(whole.report.strata)
+    for way, of in whole.report.strata.items():
+        assert sum(table.counts.n for table in of.values()) == n, way
         for table in of.values():
-            counts = table["counts"]
-            assert counts["positive"] + counts["negative"] == counts["n"] > 0
-            assert sum(table["confusion"].values()) == counts["n"]
+            counts = table.counts
+            assert counts.positive + counts.negative == counts.n > 0
+            assert sum(dict(table.confusion).values()) == counts.n
 
 
 def test_figures_stand_with_and_without_hardware_and_truncated_files(whole):
-    n = whole.report["images"]["counts"]["n"]
+    n = whole.report.images.counts.n
     hardware = sum(sample.hardware is True for sample in whole.scored.samples)
     assert hardware > 0
-    assert whole.report["without_hardware"]["counts"]["n"] == n - hardware
-    assert whole.report["without_truncated"]["counts"]["n"] == n - 1
-    assert whole.report["by"]["truncated"]["truncated"]["counts"]["n"] == 1
+    assert whole.report.without_hardware.counts.n == n - hardware
+    assert whole.report.without_truncated.counts.n == n - 1
+    assert whole.report.strata["truncated"]["truncated"].counts.n == 1
 
 
 def test_figures_without_doubtful_answers_leave_out_the_doubtful_zone(whole):
     probability = whole.scored.probability
     definite = int(((probability < 0.49) | (probability >= 0.51)).sum())
-    assert whole.report["definite"]["counts"]["n"] == definite < len(probability)
+    assert whole.report.definite.counts.n == definite < len(probability)
 
 
 def test_the_peak_is_held_against_the_marked_boxes(whole):
@@ -242,11 +242,11 @@ def test_the_peak_is_held_against_the_marked_boxes(whole):
                 and box.x <= place[0] < box.x + box.width
                 and box.y <= place[1] < box.y + box.height
             )
-    found = whole.report["localisation"]
-    assert found["marked"]["n"] == marked > 0
-    assert found["marked"]["pointing_game"]["value"] == pytest.approx(hits / marked)
+    found = whole.report.localisation
+    assert found.marked.n == marked > 0
+    assert found.marked.pointing_game.value == pytest.approx(hits / marked)
     # trees.fracatlas_tree: columns 14 to 57 of 72, rows 24 to 72 of 96, both ends as the source has them.
-    assert found["chance"]["value"] == pytest.approx((43 / 72) * (48 / 96), abs=0.03)
+    assert found.chance.value == pytest.approx((43 / 72) * (48 / 96), abs=0.03)
 
 
 def test_the_region_head_is_scored_on_the_regions_it_knows(whole):
@@ -254,13 +254,13 @@ def test_the_region_head_is_scored_on_the_regions_it_knows(whole):
         predicted == sample.region
         for predicted, sample in zip(whole.scored.region, whole.scored.samples, strict=True)
     ]
-    head = whole.report["region_head"]
-    assert head["n"] == len(right)
-    assert head["accuracy"]["value"] == pytest.approx(np.mean(right))
+    head = whole.report.region_head
+    assert head.n == len(right)
+    assert head.accuracy.value == pytest.approx(np.mean(right))
 
 
 def test_the_report_is_json_without_nan_and_without_places_on_disk(world, whole):
-    text = json.dumps(whole.report, allow_nan=False)
+    text = whole.report.to_json()
     assert str(world["folder"]) not in text
 
 
@@ -280,15 +280,15 @@ def test_mura_is_evaluated_by_study_with_patients_as_groups(foreign, tmp_path):
     root = mura_tree(tmp_path / "data", patients=12)
     dataset, prepared = read(root, tmp_path)
     found = evaluate(foreign, dataset, prepared, resamples=50)
-    studies = found.report["studies"]
+    studies = found.report.studies
     # The official valid set: six patients of one study with two images.
-    assert found.report["images"]["counts"]["n"] == 12
-    assert studies["counts"] == {"n": 6, "positive": 3, "negative": 3, "groups": 6}
+    assert found.report.images.counts.n == 12
+    assert studies.counts == Counts(n=6, positive=3, negative=3, groups=6)
     assert all("valid" in name for name in ids(found))
     means = found.scored.probability.reshape(6, 2).mean(axis=1)
     labels = found.scored.labels.reshape(6, 2)[:, 0]
-    assert studies["figures"]["roc_auc"]["value"] == pytest.approx(sk.roc_auc_score(labels, means))
-    assert found.report["localisation"] is None
+    assert studies.figures.roc_auc.value == pytest.approx(sk.roc_auc_score(labels, means))
+    assert found.report.localisation is None
 
 
 def scored_by_hand(
@@ -316,23 +316,23 @@ def test_pictures_that_are_doubted_are_counted_by_what_for(tmp_path):
     scored = scored_by_hand([None] * 4, [0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8])
     bundle = read_bundle(tiny_bundle(tmp_path, regions=()))
     options = {"resamples": 0, "seed": 0}
-    assert tables(scored, bundle, **options)["doubts"] is None
+    assert tables(scored, bundle, **options).input_warnings is None
     told = (("unsupported_region", "inverted"), (), ("unsupported_region",), ())
-    found = tables(replace(scored, doubts=told), bundle, **options)["doubts"]
-    assert found["n"] == 4
-    assert {code: of["n"] for code, of in found["codes"].items()} == {
+    found = tables(replace(scored, input_warnings=told), bundle, **options).input_warnings
+    assert found.n == 4
+    assert {code: of.n for code, of in found.codes.items()} == {
         "unlike_training": 0,
         "unsupported_region": 2,
         "not_a_radiograph": 0,
         "inverted": 1,
     }
-    assert found["codes"]["unsupported_region"]["share"]["value"] == 0.5
+    assert found.codes["unsupported_region"].share.value == 0.5
     # The two with a warning are both negative.
-    assert found["labels"] == {"positive": 2, "negative": 2}
-    by_label = found["codes"]["unsupported_region"]["by_label"]
-    assert [by_label[label]["n"] for label in ("positive", "negative")] == [0, 2]
-    assert by_label["negative"]["share"]["value"] == 1.0
-    assert found["codes"]["inverted"]["by_label"]["negative"]["share"]["value"] == 0.5
+    assert found.labels == {"positive": 2, "negative": 2}
+    by_label = found.codes["unsupported_region"].by_label
+    assert [by_label[label].n for label in ("positive", "negative")] == [0, 2]
+    assert by_label["negative"].share.value == 1.0
+    assert found.codes["inverted"].by_label["negative"].share.value == 0.5
 
 
 def told_apart(embeddings: np.ndarray) -> OODDetector:
@@ -365,17 +365,15 @@ def test_doubtful_and_withheld_answers_are_those_the_app_gives(tmp_path):
         reader.read(sample.path.read_bytes(), pictures=False) for sample in found.scored.samples
     ]
     given = Counter(answer.certainty for answer in answers)
-    assert found.report["certainty"] == given
+    assert dict(found.report.certainty) == given
     assert min(given[name] for name in CERTAINTIES) > 0
     # Some are doubtful for their warning alone.
     doubtful = [answer for answer in answers if answer.certainty == "doubtful"]
     assert any(not low <= answer.probability < high for answer in doubtful)
-    definite = found.report["definite"]
-    assert definite["counts"]["n"] == given["definite"]
+    definite = found.report.definite
+    assert definite.counts.n == given["definite"]
     called = [a.prediction for a in answers if a.certainty == "definite"].count("Fracture Detected")
-    assert (
-        definite["confusion"]["true_positive"] + definite["confusion"]["false_positive"] == called
-    )
+    assert definite.confusion.true_positive + definite.confusion.false_positive == called
 
 
 def test_images_that_are_named_alone_give_the_same_figures_in_a_larger_edition(tmp_path):
@@ -396,11 +394,11 @@ def test_images_that_are_named_alone_give_the_same_figures_in_a_larger_edition(t
     only = frozenset(ids(before))
     assert ids(evaluate(engine, larger, more, resamples=0)) != ids(before)
     again = evaluate(engine, larger, more, only=only, resamples=50)
-    for name in ("images", "without_hardware", "definite", "by", "localisation", "certainty"):
-        assert again.report[name] == before.report[name]
-    assert again.report["dataset"]["trained_on_these_data"] is True
-    assert again.report["left_out"]["not_named"] == len(larger.samples) - len(only)
-    assert "not_named" not in before.report["left_out"]
+    for name in ("images", "without_hardware", "definite", "strata", "localisation", "certainty"):
+        assert getattr(again.report, name) == getattr(before.report, name)
+    assert again.report.dataset.trained_on_these_data is True
+    assert again.report.left_out.not_named == len(larger.samples) - len(only)
+    assert "not_named" not in before.report.left_out.model_dump()
 
 
 def _add(root: Path, name: str, source: Path, label: int) -> None:
@@ -422,7 +420,7 @@ def test_of_images_that_are_named_those_the_model_has_seen_are_left_out_all_the_
         world["engine"], world["dataset"], world["prepared"], only={seen, unseen}, **options
     )
     assert ids(found) == [unseen]
-    assert found.report["left_out"]["seen_by_the_model"] == 1
+    assert found.report.left_out.training_images == 1
     with pytest.raises(DatasetError, match="nothing is left"):
         evaluate(world["engine"], world["dataset"], world["prepared"], only={seen}, **options)
     with pytest.raises(DatasetError, match="nothing is left"):
@@ -452,8 +450,8 @@ def test_an_empty_map_is_a_miss_of_the_pointing_game(whole):
     maps[0, 0, :] = 1.0
     found = tables(replace(scored, samples=boxed, maps=maps), whole.bundle, resamples=0, seed=0)
     assert peak(replace(scored, maps=maps), 1) is None
-    assert found["localisation"]["marked"]["pointing_game"]["value"] == 0.5
-    assert found["localisation"]["chance"]["value"] == 0.5
+    assert found.localisation.marked.pointing_game.value == 0.5
+    assert found.localisation.chance.value == 0.5
 
 
 @pytest.mark.parametrize(

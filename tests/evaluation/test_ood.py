@@ -53,32 +53,32 @@ def test_pictures_are_counted_by_what_the_app_says_of_them(tmp_path, folders, sa
         tmp_path, threshold=0.3, doubt=(0.2, 0.4), ood_detector=told, regions=()
     )
     found = evaluate_ood(evaluation, reader, find_ood_folders([folders / "walls"]))
-    (record,) = found.report["strangers"]
-    assert (record["folder"], record["pictures"], record["refused"]) == ("walls", 3, 1)
+    (record,) = found.report.ood_folders
+    assert (record.folder, record.pictures, record.refused) == ("walls", 3, 1)
     # One of the three has too few pixels, which makes a definite answer a doubtful one.
     expected = dict.fromkeys(("definite", "doubtful", "withheld"), 0) | {certainty: 3}
     if certainty == "definite":
         expected |= {"definite": 2, "doubtful": 1}
-    assert record["certainty"] == expected
-    assert record["warnings"] == {
+    assert dict(record.certainty) == expected
+    assert record.warnings == {
         **{code: 3 * (code in said) for code in CODES},
         "low_resolution": 1,
     }
-    assert record["without_warning"] == (0 if said else 2)
+    assert record.without_warning == (0 if said else 2)
     answer = reader.read((folders / "walls/1.png").read_bytes())
     assert answer.certainty == certainty
     # Nothing else of the report is touched, and the evaluation itself is as it was.
-    assert {name: found.report[name] for name in evaluation.report} == evaluation.report
-    assert "strangers" not in evaluation.report
+    assert found.report.model_copy(update={"ood_folders": None}) == evaluation.report
+    assert "strangers" not in evaluation.report.to_json()
 
 
 def test_a_folder_of_damaged_files_alone_is_counted_and_not_fatal(tmp_path, folders):
     reader, evaluation = evaluated(tmp_path)
     found = evaluate_ood(evaluation, reader, find_ood_folders([folders / "cut", folders / "walls"]))
-    cut, walls = found.report["strangers"]
-    assert (cut["folder"], cut["pictures"], cut["refused"]) == ("cut", 0, 1)
-    assert set(cut["certainty"].values()) == {0}
-    assert (walls["folder"], walls["pictures"]) == ("walls", 3)
+    cut, walls = found.report.ood_folders
+    assert (cut.folder, cut.pictures, cut.refused) == ("cut", 0, 1)
+    assert set(dict(cut.certainty).values()) == {0}
+    assert (walls.folder, walls.pictures) == ("walls", 3)
 
 
 def test_the_evaluations_decision_says_which_answers_are_doubtful(tmp_path, folders):
@@ -90,8 +90,8 @@ def test_the_evaluations_decision_says_which_answers_are_doubtful(tmp_path, fold
     # Random weights answer near one half: clear of the one zone, inside the other.
     # One of the three has too few pixels, and is doubtful whatever the zone.
     for given, doubtful in ((evaluation, 1), (replace(evaluation, bundle=local), 3)):
-        (record,) = evaluate_ood(given, reader, strangers).report["strangers"]
-        assert record["certainty"] == {
+        (record,) = evaluate_ood(given, reader, strangers).report.ood_folders
+        assert dict(record.certainty) == {
             "definite": 3 - doubtful,
             "doubtful": doubtful,
             "withheld": 0,

@@ -32,11 +32,9 @@ def test_at_the_prevalence_of_the_data_they_are_scikit_learns_precision_of_each_
         labels, probabilities, groups, 0.5, [float(labels.mean())], resamples=0
     )
     called = probabilities >= 0.5
-    assert row["positive"]["value"] == pytest.approx(sk.precision_score(labels, called))
-    assert row["negative"]["value"] == pytest.approx(
-        sk.precision_score(labels, called, pos_label=0)
-    )
-    assert row["positive"]["low"] is None
+    assert row.positive.value == pytest.approx(sk.precision_score(labels, called))
+    assert row.negative.value == pytest.approx(sk.precision_score(labels, called, pos_label=0))
+    assert row.positive.low is None
 
 
 def test_intervals_are_those_of_a_bootstrap_of_groups_by_hand():
@@ -53,8 +51,8 @@ def test_intervals_are_those_of_a_bootstrap_of_groups_by_hand():
         )
     expected = np.percentile(np.array(drawn), [2.5, 97.5], axis=0)
     for number, name in enumerate(("positive", "negative")):
-        assert row[name]["low"] == pytest.approx(expected[0, number], abs=0.01)
-        assert row[name]["high"] == pytest.approx(expected[1, number], abs=0.01)
+        assert getattr(row, name).low == pytest.approx(expected[0, number], abs=0.01)
+        assert getattr(row, name).high == pytest.approx(expected[1, number], abs=0.01)
 
 
 @pytest.mark.parametrize("prevalence", [0.02, 0.1, 0.4])
@@ -62,13 +60,13 @@ def test_what_a_bundle_tells_is_near_what_the_bootstrap_finds(prevalence):
     labels, probabilities, groups = answers()
     figures = summarise(labels, probabilities, groups, 0.5, resamples=3000)
     (row,) = predictive_values(labels, probabilities, groups, 0.5, [prevalence], resamples=3000)
-    told = predictive_value_of_answers(figures, prevalence)
+    told = predictive_value_of_answers(figures.model_dump(), prevalence)
     for positive, name in ((True, "positive"), (False, "negative")):
         assert told[positive]["prevalence"] == prevalence
-        assert told[positive]["value"] == pytest.approx(row[name]["value"], abs=1e-12)
-        width = row[name]["high"] - row[name]["low"]
-        assert told[positive]["low"] == pytest.approx(row[name]["low"], abs=0.15 * width)
-        assert told[positive]["high"] == pytest.approx(row[name]["high"], abs=0.15 * width)
+        assert told[positive]["value"] == pytest.approx(getattr(row, name).value, abs=1e-12)
+        width = getattr(row, name).high - getattr(row, name).low
+        assert told[positive]["low"] == pytest.approx(getattr(row, name).low, abs=0.15 * width)
+        assert told[positive]["high"] == pytest.approx(getattr(row, name).high, abs=0.15 * width)
 
 
 def test_a_rarer_fracture_makes_an_alarm_worth_less_and_an_all_clear_more():
@@ -76,19 +74,19 @@ def test_a_rarer_fracture_makes_an_alarm_worth_less_and_an_all_clear_more():
     rows = predictive_values(
         labels, probabilities, groups, 0.5, [0.05, 0.1, 0.2, 0.4], resamples=100
     )
-    alarms = [row["positive"]["value"] for row in rows]
-    clears = [row["negative"]["value"] for row in rows]
+    alarms = [row.positive.value for row in rows]
+    clears = [row.negative.value for row in rows]
     assert alarms == sorted(alarms)
     assert clears == sorted(clears, reverse=True)
 
 
 def test_without_one_of_the_classes_nothing_is_told():
     (row,) = predictive_values([1, 1], [0.4, 0.6], ["a", "b"], 0.5, [0.1], resamples=50)
-    assert row["positive"]["value"] is row["negative"]["value"] is None
-    assert row["positive"]["reason"] == "both classes are needed"
+    assert row.positive.value is row.negative.value is None
+    assert row.positive.reason == "both classes are needed"
     assert (
         predictive_value_of_answers(
-            summarise([1, 1], [0.4, 0.6], ["a", "b"], 0.5, resamples=0), 0.1
+            summarise([1, 1], [0.4, 0.6], ["a", "b"], 0.5, resamples=0).model_dump(), 0.1
         )
         == {}
     )
@@ -98,11 +96,11 @@ def test_without_one_of_the_classes_nothing_is_told():
 def test_an_answer_that_is_never_given_has_no_worth():
     labels, probabilities, groups = [1, 0, 1, 0], [0.1, 0.2, 0.3, 0.4], list("abcd")
     (row,) = predictive_values(labels, probabilities, groups, 0.9, [0.1], resamples=50)
-    assert row["positive"]["value"] is None
-    assert row["positive"]["reason"] == "no image is called positive"
-    assert row["negative"]["value"] == pytest.approx(0.9)
+    assert row.positive.value is None
+    assert row.positive.reason == "no image is called positive"
+    assert row.negative.value == pytest.approx(0.9)
     told = predictive_value_of_answers(
-        summarise(labels, probabilities, groups, 0.9, resamples=50), 0.1
+        summarise(labels, probabilities, groups, 0.9, resamples=50).model_dump(), 0.1
     )
     assert set(told) == {False}
     assert told[False]["value"] == pytest.approx(0.9)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from utils.evaluation.recalibration import (
     fit_recalibration,
     save_recalibration,
 )
+from utils.evaluation.report_schema import EvaluationReport
 from utils.evaluation.strata import tables
 from utils.inference.engine import load_engine
 from utils.inference.predictor import load_predictor
@@ -56,7 +56,7 @@ def answering(found: Evaluation, logit: np.ndarray) -> Evaluation:
     probability = np.asarray(found.bundle.calibration.probability(logit))
     scored = replace(found.scored, logit=logit, probability=probability)
     figures = tables(scored, found.bundle, resamples=30, seed=0)
-    return replace(found, scored=scored, report={**found.report, **figures})
+    return replace(found, scored=scored, report=found.report.model_copy(update=dict(figures)))
 
 
 def both(evaluation: Evaluation, **changes: Any) -> Any:
@@ -81,10 +81,10 @@ def test_no_group_is_on_both_sides_and_no_image_is_lost(world):
     assert not set(rest.groups) & set(fitting.groups)
     ids = {sample.id for sample in (*rest.samples, *fitting.samples)}
     assert len(rest.samples) + len(fitting.samples) == len(ids) == 120
-    told = local.evaluation.report["local_decision"]
-    assert told["fitting"]["n"] == len(fitting.samples)
-    assert told["rest"] == local.evaluation.report["images"]["counts"]
-    assert 0.3 < told["fitting"]["groups"] / 60 < 0.7
+    told = local.evaluation.report.recalibration
+    assert told.fitting.n == len(fitting.samples)
+    assert told.rest == local.evaluation.report.images.counts
+    assert 0.3 < told.fitting.groups / 60 < 0.7
 
 
 def test_another_seed_divides_otherwise_and_the_same_seed_alike(world):
@@ -99,21 +99,19 @@ def test_slope_and_intercept_are_those_of_scikit_learn_on_the_fitting_part_alone
     fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=5000).fit(
         local.fitting.logit[:, None].astype(float), local.fitting.labels
     )
-    after = local.evaluation.report["local_decision"]["after"]
-    assert after["slope"] == pytest.approx(fitted.coef_[0, 0], rel=1e-3)
-    assert after["intercept"] == pytest.approx(fitted.intercept_[0], rel=1e-3, abs=1e-3)
+    after = local.evaluation.report.recalibration.after
+    assert after.slope == pytest.approx(fitted.coef_[0, 0], rel=1e-3)
+    assert after.intercept == pytest.approx(fitted.intercept_[0], rel=1e-3, abs=1e-3)
 
 
 def test_recalibration_mends_overconfident_probabilities_on_the_rest(world):
     _, evaluation, _ = world
     report = both(evaluation, sensitivity=None).evaluation.report
-    before, after = report["local_decision"]["figures_before"], report["images"]["figures"]
-    assert before["calibration_slope"]["value"] < 0.75
-    assert abs(after["calibration_slope"]["value"] - 1) < abs(
-        before["calibration_slope"]["value"] - 1
-    )
-    assert after["brier"]["value"] < before["brier"]["value"]
-    assert after["roc_auc"]["value"] == pytest.approx(before["roc_auc"]["value"])
+    before, after = report.recalibration.figures_before, report.images.figures
+    assert before.calibration_slope.value < 0.75
+    assert abs(after.calibration_slope.value - 1) < abs(before.calibration_slope.value - 1)
+    assert after.brier.value < before.brier.value
+    assert after.roc_auc.value == pytest.approx(before.roc_auc.value)
 
 
 def overconfident_where_it_is_reported(world, sides: tuple[str, ...]) -> Any:
@@ -130,14 +128,14 @@ def overconfident_where_it_is_reported(world, sides: tuple[str, ...]) -> Any:
 
 def test_a_decision_that_does_worse_than_the_models_own_is_said_to(world):
     report = overconfident_where_it_is_reported(world, (FITTING,)).evaluation.report
-    told, after = report["local_decision"], report["images"]["figures"]
-    before = told["figures_before"]
-    assert told["worse"] == ["calibration_slope", "brier", "calibration_error"]
-    assert after["calibration_slope"]["value"] > 2 > before["calibration_slope"]["value"]
-    assert after["brier"]["value"] > before["brier"]["value"]
-    assert after["calibration_error"]["value"] > before["calibration_error"]["value"]
+    told, after = report.recalibration, report.images.figures
+    before = told.figures_before
+    assert told.worse == ("calibration_slope", "brier", "calibration_error")
+    assert after.calibration_slope.value > 2 > before.calibration_slope.value
+    assert after.brier.value > before.brier.value
+    assert after.calibration_error.value > before.calibration_error.value
     said = degradation_message(report)
-    numbers = (after["brier"]["value"], before["brier"]["value"])
+    numbers = (after.brier.value, before.brier.value)
     assert "Brier score {:.4f}, {:.4f} before".format(*numbers) in said
     (table,) = (t for t in tables_of_report(world, report) if "fitted here" in t.title)
     assert table.note.endswith(said)
@@ -145,15 +143,15 @@ def test_a_decision_that_does_worse_than_the_models_own_is_said_to(world):
 
 def test_a_decision_that_does_better_is_not_said_to_do_worse(world):
     report = overconfident_where_it_is_reported(world, (FITTING, REST)).evaluation.report
-    assert report["local_decision"]["worse"] == []
+    assert report.recalibration.worse == ()
     assert degradation_message(report) == ""
     # Neither is one that leaves the probabilities as they are.
     _, evaluation, _ = world
     report = both(evaluation, recalibrate=False).evaluation.report
-    assert report["local_decision"]["worse"] == []
+    assert report.recalibration.worse == ()
 
 
-def tables_of_report(world, report: dict[str, Any]) -> list[Table]:
+def tables_of_report(world, report: EvaluationReport) -> list[Table]:
     _, evaluation, _ = world
     return list(tables_of(replace(evaluation, report=report)))
 
@@ -188,21 +186,21 @@ def test_figures_are_of_the_rest_alone_with_the_new_decision(world):
     local = both(evaluation)
     scored, report = local.evaluation.scored, local.evaluation.report
     called = scored.probability >= local.evaluation.bundle.threshold
-    figures = report["images"]["figures"]
-    assert figures["sensitivity"]["value"] == pytest.approx(sk.recall_score(scored.labels, called))
+    figures = report.images.figures
+    assert figures.sensitivity.value == pytest.approx(sk.recall_score(scored.labels, called))
     old = np.asarray(local.original.calibration.probability(scored.logit))
-    before = report["local_decision"]["figures_before"]
-    assert before["brier"]["value"] == pytest.approx(sk.brier_score_loss(scored.labels, old))
-    assert report["model"]["threshold"] == local.evaluation.bundle.threshold
-    assert json.dumps(report, allow_nan=False)
+    before = report.recalibration.figures_before
+    assert before.brier.value == pytest.approx(sk.brier_score_loss(scored.labels, old))
+    assert report.model.threshold == local.evaluation.bundle.threshold
+    assert report.to_json()
 
 
 def test_the_evaluation_and_the_model_stay_as_they_are(world):
     model, evaluation, _ = world
-    files, report = content(model), json.dumps(evaluation.report)
+    files, report = content(model), evaluation.report.to_json()
     both(evaluation)
     assert content(model) == files
-    assert json.dumps(evaluation.report) == report
+    assert evaluation.report.to_json() == report
     assert evaluation.bundle.threshold == 0.6
 
 
@@ -241,7 +239,7 @@ def test_the_sidecar_says_from_what_data_and_how_many_images(saved):
     assert told["before"]["threshold"] == 0.6
     assert bundle.training["dataset"] == "drawn"
     test = bundle.metrics["test"]
-    assert test["roc_auc"] == local.evaluation.report["images"]["figures"]["roc_auc"]
+    assert test["roc_auc"] == local.evaluation.report.images.figures.roc_auc.model_dump()
     assert test["localisation"]["n"] == sum(bool(s.boxes) for s in local.evaluation.scored.samples)
 
 
@@ -251,9 +249,9 @@ def test_an_evaluation_of_the_saved_bundle_leaves_out_what_it_was_fitted_on(worl
     engine = load_engine(path)
     again = evaluate(engine, evaluation.dataset, prepared, part="all", resamples=0)
     assert [s.id for s in again.scored.samples] == [s.id for s in local.evaluation.scored.samples]
-    assert again.report["left_out"]["seen_by_the_model"] == len(local.fitting.samples)
+    assert again.report.left_out.training_images == len(local.fitting.samples)
     # It was not trained on them: no split of its training divides these data.
-    assert again.report["dataset"]["trained_on_these_data"] is False
+    assert again.report.dataset.trained_on_these_data is False
 
 
 def test_a_decision_on_top_of_a_decision_remembers_both(world, saved, tmp_path):

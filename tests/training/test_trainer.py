@@ -118,7 +118,7 @@ def test_the_bundle_says_how_its_maps_lie_on_the_marked_fractures(
     model = trained / "best_model.h5"
     told = read_bundle(model).metrics["test"]["localisation"]
     found = evaluate(load_engine(model), corpus.dataset, corpus.prepared, resamples=0)
-    measured = found.report["localisation"]["marked"]
+    measured = found.report.localisation.marked.model_dump()
     assert told["n"] == measured["n"] == int(corpus.labels[corpus.rows["test"]].sum())
     for name in ("pointing_game", "evidence_inside", "overlap"):
         assert told[name]["value"] == pytest.approx(measured[name]["value"], abs=1e-4)

@@ -1,8 +1,8 @@
-"""From one set of images to the figures of many draws of its groups at once, for their intervals.
+"""Cluster bootstrap: every metric of many resamples of the groups at once.
 
-Patients, or clusters of near-duplicates, are drawn and not images, because images of one group err
-together. A draw is a weight on every image, so that all draws go through one matrix product; the tests
-hold the outcome to scikit-learn on the drawn images themselves.
+Groups (patients, or clusters of near-duplicates) are resampled and not images, because images of one group
+err together. A resample is a weight on every image, so that all resamples go through one matrix product;
+the tests compare the outcome with scikit-learn on the drawn images themselves.
 
 Source:
     Field and Welsh, Bootstrapping clustered data, 2007 (the cluster bootstrap).
@@ -20,16 +20,16 @@ _CHUNK = 100_000
 _NEWTON_STEPS = 40
 
 
-def draws(groups: Sequence[str], resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Draw as many groups as there are, with replacement, and take all images of each.
+def draw_weights(groups: Sequence[str], resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Resample the groups with replacement, as many as there are, each with all its images.
 
     Args:
         groups: (n,) key of each image's group.
-        resamples: number of draws.
-        seed: of the draws.
+        resamples: number of them.
+        seed: of the random numbers.
 
     Yields:
-        float64 (some draws, n): how often each draw holds each image, ``resamples`` rows in all.
+        float64 (chunk, n): multiplicity of each image in each resample, ``resamples`` rows in all.
     """
     keys, member = np.unique(np.asarray(list(groups), dtype=str), return_inverse=True)
     rng = np.random.default_rng(seed)
@@ -46,18 +46,18 @@ def replicates(
     threshold: float,
     slope: float | None,
 ) -> dict[str, np.ndarray]:
-    """Compute every figure for many weightings of the same images at once.
+    """Compute every figure of FIGURES for many resamples of the same images at once.
 
     Args:
         truth: bool (n,).
         scores: float64 (n,) probabilities.
-        weights: float64 (draws, n) how often each draw holds each image.
+        weights: float64 (resamples, n) multiplicity of each image, see ``draw_weights``.
         threshold: of the decision.
-        slope: calibration slope of the images themselves, where the search for those of the draws
-            starts; None where they have none.
+        slope: calibration slope of the images themselves, the starting point for those of the
+            resamples; None where they have none.
 
     Returns:
-        Name to float64 (draws,), NaN where a draw does not define the figure.
+        Name to float64 (resamples,), NaN where a resample does not define the figure.
     """
     called = scores >= threshold
     outcomes = np.stack(
@@ -65,7 +65,7 @@ def replicates(
         axis=1,
     )
     gaps = np.zeros((truth.size, BINS))
-    # Bins stay those of the images themselves, so that all draws measure the same thing.
+    # All resamples share the bins of the images themselves.
     gaps[np.arange(truth.size), bin_of(scores)] = scores - truth
     hit, alarm, miss, rejected, squares = (weights @ outcomes).T
     positive, negative, total = hit + miss, alarm + rejected, weights.sum(axis=1)
@@ -90,7 +90,7 @@ def replicates(
 
 
 def _ranking(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Area under the ROC curve and average precision of each weighting; equal scores count half."""
+    """Area under the ROC curve and average precision of each resample; equal scores count half."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
@@ -107,47 +107,49 @@ def _ranking(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict
 def _calibration_lines(
     truth: np.ndarray, scores: np.ndarray, weights: np.ndarray, slope: float | None
 ) -> dict[str, np.ndarray]:
-    """Calibration slope and intercept of each weighting by Newton's method, NaN where it finds none."""
+    """Calibration slope and intercept of each resample by Newton's method; NaN without convergence."""
     from scipy.special import expit
 
     logits = logits_of(scores)
     powers = np.stack([np.ones_like(logits), logits, logits**2], axis=1)
     count = weights.shape[0]
-    factor, shift, offset = np.full(count, slope or np.nan), np.zeros(count), np.zeros(count)
-    move = free_move = np.full(count, np.inf)
+    slopes, constants = np.full(count, slope or np.nan), np.zeros(count)
+    intercepts = np.zeros(count)
+    step = intercept_step = np.full(count, np.inf)
     for _ in range(_NEWTON_STEPS):
-        p = expit(factor[:, None] * logits + shift[:, None])
-        slant = (weights * (truth - p)) @ powers[:, :2]
-        bend = (weights * p * (1 - p)) @ powers
-        spread = bend[:, 0] * bend[:, 2] - bend[:, 1] ** 2
-        move = (bend[:, 0] * slant[:, 1] - bend[:, 1] * slant[:, 0]) / spread
-        shift = shift + (bend[:, 2] * slant[:, 0] - bend[:, 1] * slant[:, 1]) / spread
-        factor = factor + move
-        q = expit(logits + offset[:, None])
-        free_move = (weights * (truth - q)).sum(axis=1) / (weights * q * (1 - q)).sum(axis=1)
-        offset = offset + free_move
-        if np.nanmax(np.abs(np.r_[move, free_move, 0.0])) < 1e-9:
+        p = expit(slopes[:, None] * logits + constants[:, None])
+        gradient = (weights * (truth - p)) @ powers[:, :2]
+        hessian = (weights * p * (1 - p)) @ powers
+        determinant = hessian[:, 0] * hessian[:, 2] - hessian[:, 1] ** 2
+        step = (hessian[:, 0] * gradient[:, 1] - hessian[:, 1] * gradient[:, 0]) / determinant
+        constants = (
+            constants
+            + (hessian[:, 2] * gradient[:, 0] - hessian[:, 1] * gradient[:, 1]) / determinant
+        )
+        slopes = slopes + step
+        # The intercept has the slope fixed at 1.
+        q = expit(logits + intercepts[:, None])
+        intercept_step = (weights * (truth - q)).sum(axis=1) / (weights * q * (1 - q)).sum(axis=1)
+        intercepts = intercepts + intercept_step
+        if np.nanmax(np.abs(np.r_[step, intercept_step, 0.0])) < 1e-9:
             break
-    # Newton's method may seem to settle where the slope is infinite: the likelihood gets flat there.
-    settled = (np.abs(move) < 1e-6) & _overlap(truth, scores, weights)
+    # Steps also get small where the slope is infinite, because the likelihood gets flat there.
+    converged = (np.abs(step) < 1e-6) & _classes_overlap(truth, scores, weights)
     return {
-        "calibration_slope": np.where(settled, factor, np.nan),
-        "calibration_intercept": np.where(np.abs(free_move) < 1e-6, offset, np.nan),
+        "calibration_slope": np.where(converged, slopes, np.nan),
+        "calibration_intercept": np.where(np.abs(intercept_step) < 1e-6, intercepts, np.nan),
     }
 
 
-def _overlap(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Whether the classes overlap in each weighting, so that no threshold separates them."""
+def _classes_overlap(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Whether no threshold separates the classes, bool (resamples,)."""
     drawn = weights > 0
-    positive, negative = drawn & truth, drawn & ~truth
-
-    def least(chosen: np.ndarray) -> np.ndarray:
-        return np.asarray(np.where(chosen, scores, np.inf).min(axis=1))
-
-    def most(chosen: np.ndarray) -> np.ndarray:
-        return np.asarray(np.where(chosen, scores, -np.inf).max(axis=1))
-
-    return (least(positive) < most(negative)) & (most(positive) > least(negative))
+    extremes = []
+    for of_class in (drawn & truth, drawn & ~truth):
+        extremes.append(np.where(of_class, scores, np.inf).min(axis=1))
+        extremes.append(np.where(of_class, scores, -np.inf).max(axis=1))
+    low_positive, high_positive, low_negative, high_negative = extremes
+    return np.asarray((low_positive < high_negative) & (high_positive > low_negative))
 
 
 def bin_of(scores: np.ndarray) -> np.ndarray:

@@ -1,13 +1,13 @@
-"""From a model and a labelled dataset to every figure about it: overall, by study, by kind of image.
+"""Evaluation of a bundle on a labelled dataset, without the images of its training manifest.
 
-Images that trained or calibrated the model are found by content (checksum and perceptual hash), whatever
-copy of the data they lie in, left out, and counted.
+Those images are found by content (checksum and perceptual hash) in any copy of the data, left out, and
+counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,32 +17,23 @@ from utils.datasets.image_cache import PreparedImages
 from utils.datasets.sample import Dataset, Sample
 from utils.datasets.split import Split, split_dataset
 from utils.errors import DatasetError
+from utils.evaluation.metrics import LEVEL
 from utils.evaluation.predictive_values import PREVALENCES
-from utils.evaluation.strata import ScoredImages, tables
+from utils.evaluation.report_schema import (
+    Bootstrap,
+    DatasetRecord,
+    EvaluationReport,
+    LeftOut,
+    ModelRecord,
+)
+from utils.evaluation.strata import Evaluation, ScoredImages, tables
 from utils.inference.engine import Engine
 from utils.model.bundle import Bundle, read_manifest, read_ood_detector
 from utils.model.manifest import TrainingManifest
 
 TEST, ALL = "test", "all"
-# From this share of images that the model has seen, these are the data its split was made of.
+# From this share of images in the training manifest on, these are the data the model was trained on.
 KNOWN_SHARE = 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """One evaluation.
-
-    Args:
-        bundle: the model that was evaluated.
-        dataset: what it was evaluated on.
-        scored: the images and answers.
-        report: all figures, JSON-able: what metrics.json holds.
-    """
-
-    bundle: Bundle
-    dataset: Dataset
-    scored: ScoredImages
-    report: dict[str, Any]
 
 
 def evaluate(
@@ -62,83 +53,83 @@ def evaluate(
 
     Args:
         engine: the loaded model.
-        dataset: as a reader gave it.
+        dataset: as a dataset reader returned it.
         prepared: its readable images, fitted to the model's input size.
         part: "test" is the test part of the split that the model's sidecar records where these data
-            trained it, else the part that the source itself calls test; "all" is everything. Images
-            the model has seen are left out of either.
+            trained it, else the part that the source itself calls test; "all" is everything. Images of
+            the training manifest are left out of either.
         only: ids of the samples to evaluate, as if the dataset had no others; None for all.
-        resamples: bootstrap draws of groups behind each interval.
-        seed: of the draws.
-        prevalences: for which the predictive values are tabled.
+        resamples, seed: of the bootstrap behind each interval.
+        prevalences: of the predictive values.
         batch_size: images a forward pass.
         progress: show a bar on stderr.
 
-    Returns:
-        The figures and the answers they come from.
-
     Raises:
         DatasetError: there is no such part, or nothing of it is left.
-        BundleError: the list of images that the model has seen is missing or altered.
+        BundleError: the training manifest is missing or altered.
     """
     bundle = engine.bundle
-    seen = read_manifest(bundle)
-    same_file, look_alike = _seen_in(prepared, seen)
+    manifest = read_manifest(bundle)
+    same_file, look_alike = _in_manifest(prepared, manifest)
     known = bool((same_file | look_alike).mean() >= KNOWN_SHARE)
     split = _split(dataset, prepared, bundle, known, only)
     parts = _parts(prepared.samples, split, known)
-    if seen.local is not None:
-        # They count as seen, but do not make these data the ones that the model was trained on.
-        same_too, alike_too = _seen_in(prepared, seen.local)
-        same_file, look_alike = (
-            same_file | same_too,
-            (look_alike | alike_too) & ~same_too & ~same_file,
-        )
-    wanted = np.array([name is not None for name in split.parts], bool)
+    if manifest.local is not None:
+        # Images of a recalibration are left out, but do not make these data the training data.
+        same_local, alike_local = _in_manifest(prepared, manifest.local)
+        same_file |= same_local
+        look_alike = (look_alike | alike_local) & ~same_file
+    requested = np.array([name is not None for name in split.parts], bool)
+    other_parts = int(requested.sum())
     if part == TEST:
-        _check_test_part(parts, dataset, known, int((same_file | look_alike).sum()))
-        wanted &= np.array([name == TEST for name in parts], bool)
-    rows = np.flatnonzero(wanted & ~same_file & ~look_alike)
+        if TEST not in parts:
+            raise _no_test_part(
+                dataset.name, known, int((same_file | look_alike).sum()), len(parts)
+            )
+        requested &= np.array([name == TEST for name in parts], bool)
+    counts = {
+        "training_images": int((requested & same_file).sum()),
+        "near_duplicates": int((requested & look_alike).sum()),
+    }
+    rows = np.flatnonzero(requested & ~same_file & ~look_alike)
     if rows.size == 0:
         raise DatasetError(
-            f"nothing is left to evaluate: of {wanted.sum()} images of part {part!r}, "
-            f"{int((wanted & same_file).sum())} trained or calibrated the model and "
-            f"{int((wanted & look_alike).sum())} are near-duplicates of such images"
+            "evaluation.nothing_left", images=int(requested.sum()), part=part, **counts
         )
     scored = _score(engine, prepared, rows, parts, split, batch_size, progress)
-    left_out = {
-        "seen_by_the_model": int((wanted & same_file).sum()),
-        "near_duplicates_of_seen": int((wanted & look_alike).sum()),
-        "unreadable": sum(only is None or name in only for name in prepared.unreadable),
-        "dropped": split.report.dropped,
-        "other_parts": sum(name is not None for name in split.parts) - int(wanted.sum()),
-    }
-    if only is not None:
-        left_out["not_named"] = sum(sample.id not in only for sample in dataset.samples)
-    report = {
-        "schema_version": 1,
-        "model": describe_model(bundle),
-        "dataset": {
-            "name": dataset.name,
-            "meaning": dataset.meaning,
-            "attribution": dataset.attribution,
-            "part": part,
-            "trained_on_these_data": known,
-            "split": split.report.model_dump(),
-        },
-        "left_out": left_out,
-        "bootstrap": {"resamples": resamples, "seed": seed, "level": 0.95, "unit": "group"},
-        **tables(scored, bundle, resamples=resamples, seed=seed, prevalences=prevalences),
-    }
+    report = EvaluationReport(
+        model=describe_model(bundle),
+        dataset=DatasetRecord(
+            name=dataset.name,
+            meaning=dataset.meaning,
+            attribution=dataset.attribution,
+            part=part,
+            trained_on_these_data=known,
+            split=split.report,
+        ),
+        left_out=LeftOut(
+            **counts,
+            unreadable=sum(only is None or name in only for name in prepared.unreadable),
+            dropped=split.report.dropped,
+            other_parts=other_parts - int(requested.sum()),
+            not_named=None
+            if only is None
+            else sum(sample.id not in only for sample in dataset.samples),
+        ),
+        bootstrap=Bootstrap(resamples=resamples, seed=seed, level=LEVEL),
+        **dict(tables(scored, bundle, resamples=resamples, seed=seed, prevalences=prevalences)),
+    )
     return Evaluation(bundle, dataset, scored, report)
 
 
-def _seen_in(prepared: PreparedImages, seen: TrainingManifest) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each image is a file that the model has seen, or a near-duplicate of one, bool (n,) each."""
-    same_file = np.array([file.key in seen.sha256 for file in prepared.files], bool)
-    if not len(seen.fingerprints):
+def _in_manifest(
+    prepared: PreparedImages, manifest: TrainingManifest
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each image is a file of the manifest, or a near-duplicate of one, bool (n,) each."""
+    same_file = np.array([file.key in manifest.sha256 for file in prepared.files], bool)
+    if not len(manifest.fingerprints):
         return same_file, np.zeros(len(prepared.samples), bool)
-    alike = np.asarray(near_duplicates_of(prepared.thumbnails, seen.fingerprints), bool)
+    alike = np.asarray(near_duplicates_of(prepared.thumbnails, manifest.fingerprints), bool)
     return same_file, alike & ~same_file
 
 
@@ -164,33 +155,27 @@ def _split(
     parts, groups = iter(split.parts), iter(split.groups)
     return replace(
         split,
-        parts=tuple(next(parts) if of_these else None for of_these in named),
+        parts=tuple(next(parts) if is_named else None for is_named in named),
         groups=tuple(
-            next(groups) if of_these else sample.group
-            for of_these, sample in zip(named, samples, strict=True)
+            next(groups) if is_named else sample.group
+            for is_named, sample in zip(named, samples, strict=True)
         ),
     )
 
 
 def _parts(samples: Sequence[Sample], split: Split, known: bool) -> tuple[str, ...]:
-    """Part of each image; on foreign data what its source says, for no split was made of them."""
+    """Part of each image; on foreign data, which the model never split, that of the source."""
     if known:
         return tuple(name or "dropped" for name in split.parts)
     return tuple(sample.part or "unassigned" for sample in samples)
 
 
-def _check_test_part(parts: Sequence[str], dataset: Dataset, known: bool, seen: int) -> None:
-    """Raise DatasetError where no image is in a test part, saying what to do."""
-    if TEST in parts:
-        return
-    why = (
-        "the split that the model records puts none of these images into its test part"
-        if known
-        else f"the {dataset.name} source marks no test part, and the model was not trained on these "
-        f"data ({seen} of {len(parts)} images are known to it), so its own split does not apply"
-    )
-    raise DatasetError(
-        f"there is no test part: {why}; use --part all to evaluate every image the model has not seen"
+def _no_test_part(source: str, known: bool, in_manifest: int, images: int) -> DatasetError:
+    """Return the error for data without a test part."""
+    if known:
+        return DatasetError("evaluation.test_part_empty")
+    return DatasetError(
+        "evaluation.no_test_part", source=source, in_manifest=in_manifest, images=images
     )
 
 
@@ -218,9 +203,9 @@ def _score(
     if regions:
         region = tuple(engine.bundle.regions[row] for row in np.concatenate(regions))
     ood_detector = read_ood_detector(engine.bundle)
-    doubts = None
+    input_warnings = None
     if ood_detector:
-        doubts = tuple(
+        input_warnings = tuple(
             ood_detector.doubts(embedding) for output in outputs for embedding in output.embedding
         )
     samples = tuple(prepared.samples[row] for row in rows)
@@ -234,20 +219,20 @@ def _score(
         probability=np.asarray(engine.bundle.calibration.probability(logit)),
         maps=np.concatenate([output.map for output in outputs]),
         region=region,
-        doubts=doubts,
+        input_warnings=input_warnings,
         map_offset=engine.bundle.map_offset,
     )
 
 
-def describe_model(bundle: Bundle) -> dict[str, Any]:
-    """What identifies the model and its decision."""
-    return {
-        "sha256": bundle.sha256,
-        "architecture": bundle.architecture,
-        "image_size": bundle.preprocess.image_size,
-        "trained_on": bundle.training.get("dataset"),
-        "labels": bundle.labels.model_dump(),
-        "threshold": bundle.threshold,
-        "doubt": list(bundle.doubt),
-        "chosen_by": bundle.chosen_by,
-    }
+def describe_model(bundle: Bundle) -> ModelRecord:
+    """Return what identifies the model and its decision."""
+    return ModelRecord(
+        sha256=bundle.sha256,
+        architecture=bundle.architecture,
+        image_size=bundle.preprocess.image_size,
+        trained_on=bundle.training.get("dataset"),
+        labels=bundle.labels,
+        threshold=bundle.threshold,
+        doubt=bundle.doubt,
+        chosen_by=bundle.chosen_by,
+    )

@@ -1,10 +1,9 @@
-"""From maps and marked lesions to how well the maps point: peak inside, evidence inside, overlap."""
+"""Localisation metrics of activation maps: pointing game, energy inside lesions, overlap."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,18 +11,12 @@ from utils.datasets.image_cache import FileFacts
 from utils.datasets.sample import Sample
 from utils.datasets.training_set import TrainingSet
 from utils.evaluation.metrics import mean_with_interval, pointing_game
-from utils.imaging import geometry
-from utils.imaging.geometry import mask_of_boxes
+from utils.evaluation.report_schema import Figure, LocalisationFigures
+from utils.imaging.geometry import Box, map_over_picture, mask_of_boxes, peak
 from utils.model_builder import map_offset
 from utils.training.config import TrainingConfig
 
-# Name in metrics.json to what it measures, in the words of the report.
-MEASURES = {
-    "pointing_game": "peak inside a lesion",
-    "evidence_inside": "share of the evidence inside lesions",
-    "overlap": "overlap with the lesions",
-}
-# The part of a map that is held against the lesions' outlines: from this share of its maximum on.
+# The outline of a map that is compared with the lesions: from this share of its maximum on.
 _OUTLINE = 0.5
 
 
@@ -32,26 +25,25 @@ class MapLocalisation:
     """How one map lies on one radiograph's lesions.
 
     Args:
-        peak: x, y of its highest place in pixels of the original; None where the map is empty.
-        boxes: the lesions as x, y, width, height, same pixels.
+        peak: x, y of its maximum in pixels of the original; None where the map is empty.
+        boxes: the lesions, same pixels.
         evidence_inside: share of the positive map's sum inside the lesions; 0 for an empty map.
         overlap: intersection over union of the lesions with the map from half its maximum on; 0 for an
             empty map.
-        covered: share of the picture that the lesions cover, which is what a map of one value everywhere
-            would reach in all three.
+        covered: share of the picture that the lesions cover: what a constant map reaches in all three.
     """
 
     peak: tuple[int, int] | None
-    boxes: tuple[tuple[float, float, float, float], ...]
+    boxes: tuple[Box, ...]
     evidence_inside: float
     overlap: float
     covered: float
 
 
 def localise(
-    signed: np.ndarray, sample: Sample, file: FileFacts, shift: float = 0.0
+    signed: np.ndarray, sample: Sample, file: FileFacts, offset: float = 0.0
 ) -> MapLocalisation:
-    """Hold one map against the lesions that are marked on its radiograph.
+    """Compare one map with the lesions that are marked on its radiograph.
 
     The map is taken as the app draws it: letterbox undone, smoothed between its cells, positive part.
 
@@ -59,13 +51,13 @@ def localise(
         signed: float32 (h, w) logits, as the network gives it.
         sample: the radiograph, with one box or more.
         file: its size.
-        shift: see ``Bundle.map_offset``.
+        offset: receptive-field centre offset, see ``Bundle.map_offset``.
 
     Source:
         Wang et al., Score-CAM, arXiv:1910.01279, section 4.3 (the energy-based pointing game, which is
         ``evidence_inside``).
     """
-    activation = geometry.map_over_picture(signed, file.height, file.width, shift, file.crop)
+    activation = map_over_picture(signed, file.height, file.width, offset, file.crop)
     inside = mask_of_boxes(sample.boxes, file.height, file.width, activation.shape)
     total, most = float(activation.sum()), float(activation.max())
     evidence = overlap = 0.0
@@ -74,8 +66,8 @@ def localise(
         outlined = activation >= _OUTLINE * most
         overlap = float((outlined & inside).sum() / (outlined | inside).sum())
     return MapLocalisation(
-        peak=geometry.peak(activation, file.height, file.width),
-        boxes=tuple((box.x, box.y, box.width, box.height) for box in sample.boxes),
+        peak=peak(activation, file.height, file.width),
+        boxes=sample.boxes,
         evidence_inside=evidence,
         overlap=overlap,
         covered=float(inside.mean()),
@@ -83,26 +75,35 @@ def localise(
 
 
 def summarise_localisation(
-    aims: Sequence[MapLocalisation], groups: Sequence[str], *, resamples: int = 2000, seed: int = 0
-) -> dict[str, Any]:
-    """Return ``n`` and every figure of MEASURES with its bootstrap interval.
+    localised: Sequence[MapLocalisation],
+    groups: Sequence[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> LocalisationFigures:
+    """Return the localisation figures with their bootstrap intervals.
 
     Args:
-        aims: of the radiographs with marked lesions.
+        localised: the maps of radiographs with marked lesions.
         groups: of each, see ``metrics.summarise``.
         resamples, seed: of the bootstrap, see ``metrics.summarise``.
     """
-    drawing: dict[str, int] = {"resamples": resamples, "seed": seed}
-    return {
-        "n": len(aims),
-        "pointing_game": pointing_game(
-            [aim.peak for aim in aims], [aim.boxes for aim in aims], groups, **drawing
+
+    def mean(values: Sequence[float]) -> Figure:
+        return mean_with_interval(values, groups, resamples=resamples, seed=seed)
+
+    return LocalisationFigures(
+        n=len(localised),
+        pointing_game=pointing_game(
+            [item.peak for item in localised],
+            [item.boxes for item in localised],
+            groups,
+            resamples=resamples,
+            seed=seed,
         ),
-        "evidence_inside": mean_with_interval(
-            [aim.evidence_inside for aim in aims], groups, **drawing
-        ),
-        "overlap": mean_with_interval([aim.overlap for aim in aims], groups, **drawing),
-    }
+        evidence_inside=mean([item.evidence_inside for item in localised]),
+        overlap=mean([item.overlap for item in localised]),
+    )
 
 
 def localisation(
@@ -111,30 +112,30 @@ def localisation(
     files: Sequence[FileFacts],
     groups: Sequence[str],
     *,
-    shift: float = 0.0,
+    offset: float = 0.0,
     resamples: int = 2000,
     seed: int = 0,
-) -> dict[str, Any] | None:
+) -> LocalisationFigures | None:
     """Measure the maps of those radiographs whose lesions are marked; None where none is.
 
     Args:
         maps: float32 (n, h, w), signed, logits.
         samples, files, groups: of each.
-        shift: see ``Bundle.map_offset``.
+        offset: receptive-field centre offset, see ``Bundle.map_offset``.
         resamples, seed: of the bootstrap, see ``metrics.summarise``.
     """
     rows = [row for row, sample in enumerate(samples) if sample.boxes]
     if not rows:
         return None
-    aims = [localise(maps[row], samples[row], files[row], shift) for row in rows]
+    localised = [localise(maps[row], samples[row], files[row], offset) for row in rows]
     return summarise_localisation(
-        aims, [groups[row] for row in rows], resamples=resamples, seed=seed
+        localised, [groups[row] for row in rows], resamples=resamples, seed=seed
     )
 
 
 def localisation_on(
     corpus: TrainingSet, part: str, maps: np.ndarray, plan: TrainingConfig
-) -> dict[str, Any] | None:
+) -> LocalisationFigures | None:
     """Measure the maps of one part of a training's data; see ``localisation``."""
     rows = corpus.rows[part]
     return localisation(
@@ -142,5 +143,5 @@ def localisation_on(
         [corpus.prepared.samples[row] for row in rows],
         [corpus.prepared.files[row] for row in rows],
         [corpus.groups[row] for row in rows],
-        shift=map_offset(plan.architecture, plan.detail) / plan.image_size,
+        offset=map_offset(plan.architecture, plan.detail) / plan.image_size,
     )

@@ -1,4 +1,4 @@
-"""From labels and probabilities to figures with intervals, and to the curves that are drawn of them.
+"""Classification and calibration metrics with bootstrap intervals, and the reliability curve.
 
 Every value is scikit-learn's or scipy's; the intervals come from ``bootstrap``, which draws groups.
 """
@@ -11,34 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.evaluation.bootstrap import BINS, bin_of, draws, logits_of, replicates
+from utils.evaluation.bootstrap import BINS, bin_of, draw_weights, logits_of, replicates
+from utils.evaluation.report_schema import FIGURES, Confusion, Figure, Figures
+from utils.imaging.geometry import Box
+from utils.messages import sentence
 
 LEVEL = 0.95
-# Fewer defined resamples than this share, and an interval of them would say little.
+# A figure has no interval where fewer resamples than this share define it.
 _DEFINED_SHARE = 0.5
-
-# Name in metrics.json to the words of the report, in its order.
-FIGURES: dict[str, str] = {
-    "accuracy": "Accuracy",
-    "sensitivity": "Sensitivity (recall)",
-    "specificity": "Specificity",
-    "precision": "Precision",
-    "f1": "F1 score",
-    "roc_auc": "Area under the ROC curve",
-    "average_precision": "Average precision",
-    "cohen_kappa": "Cohen's kappa",
-    "brier": "Brier score",
-    "calibration_error": f"Calibration error ({BINS} equal-mass bins)",
-    "calibration_slope": "Calibration slope (1 is ideal)",
-    "calibration_intercept": "Calibration intercept (0 is ideal)",
-}
-
-Figure = dict[str, float | str | None]
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Bins of equal mass: what was predicted, what came true, and how many images that was.
+    """Reliability curve in bins of equal mass.
 
     Args:
         predicted: (bins,) mean probability of each bin, ascending.
@@ -59,8 +44,8 @@ def summarise(
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> dict[str, Figure]:
-    """Compute every figure of FIGURES with its bootstrap interval.
+) -> Figures:
+    """Compute every figure with its bootstrap interval.
 
     Args:
         labels: (n,) 0 or 1.
@@ -72,12 +57,10 @@ def summarise(
         seed: of the draws.
 
     Returns:
-        Name to ``value``, ``low`` and ``high`` (the 2.5 and 97.5 percentile of the draws), plus
-        ``reason`` where one of them is null. A figure that these images do not define (a ROC curve of
-        one class) is null, never a stand-in; draws that do not define it are left out of its interval,
-        and where they are half of all, it has none. The interval of the calibration error tends to lie
-        high, because a drawn sample is noisier than the one it is drawn from; one of no width says
-        that all groups agree, not that the figure is certain.
+        The figures with the 2.5 and 97.5 percentile of the draws. A figure that these images do not
+        define (a ROC curve of one class) is None; draws that do not define it are left out of its
+        interval, and where they are half of all, it has none. The interval of the calibration error
+        tends to lie high, because a resample is noisier than the sample it is drawn from.
 
     Source:
         Van Calster et al., Calibration: the Achilles heel of predictive analytics, 2019 (slope and
@@ -86,20 +69,20 @@ def summarise(
     truth = np.asarray(labels).reshape(-1) == 1
     scores = np.asarray(probabilities, np.float64).reshape(-1)
     values, reasons = _values(truth, scores, threshold)
-    if truth.size == 0 or resamples == 0:
-        return {name: figure_of(values[name], None, reasons.get(name)) for name in FIGURES}
-    drawn: dict[str, list[np.ndarray]] = {name: [] for name in FIGURES}
-    slope = values["calibration_slope"]
-    for weights in draws(groups, resamples, seed):
-        for name, replicate in replicates(truth, scores, weights, threshold, slope).items():
-            drawn[name].append(replicate)
-    alone = len(set(groups)) < 2
-    return {
-        name: figure_of(
-            values[name], None if alone else np.concatenate(drawn[name]), reasons.get(name)
-        )
-        for name in FIGURES
-    }
+    resampled: dict[str, np.ndarray] = {}
+    if len(set(groups)) > 1 and resamples:
+        slope = values["calibration_slope"]
+        chunks = [
+            replicates(truth, scores, weights, threshold, slope)
+            for weights in draw_weights(groups, resamples, seed)
+        ]
+        resampled = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in FIGURES}
+    return Figures(
+        **{
+            name: figure_of(values[name], resampled.get(name), reasons.get(name))
+            for name in FIGURES
+        }
+    )
 
 
 def mean_with_interval(
@@ -112,26 +95,28 @@ def mean_with_interval(
     """Return the mean of one number an image with the same bootstrap interval as ``summarise``."""
     numbers = np.asarray(values, np.float64).reshape(-1)
     if numbers.size == 0:
-        return figure_of(None, None, "there are no images")
+        return figure_of(None, None, sentence("evaluation.no_images"))
     if len(set(groups)) < 2 or resamples == 0:
         return figure_of(float(numbers.mean()), None, None)
-    means = [weights @ numbers / weights.sum(axis=1) for weights in draws(groups, resamples, seed)]
+    means = [
+        weights @ numbers / weights.sum(axis=1) for weights in draw_weights(groups, resamples, seed)
+    ]
     return figure_of(float(numbers.mean()), np.concatenate(means), None)
 
 
 def pointing_game(
     peaks: Sequence[tuple[float, float] | None],
-    boxes: Sequence[Sequence[tuple[float, float, float, float]]],
+    boxes: Sequence[Sequence[Box]],
     groups: Sequence[str],
     *,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Figure:
-    """Return the share of images on which the map's peak lies inside a marked lesion.
+    """Return the share of images whose map peaks inside a marked lesion.
 
     Args:
         peaks: (n,) x and y in pixels of the original; None where the map is empty, which is a miss.
-        boxes: (n,) the lesions of each image as x, y, width, height in the same pixels, one or more.
+        boxes: (n,) the marked lesions of each image, in the same pixels, one or more.
         groups: (n,) as in ``summarise``.
         resamples, seed: as in ``summarise``.
 
@@ -142,8 +127,7 @@ def pointing_game(
         Zhang et al., Top-down neural attention by excitation backprop, 2018, section 4.1.
     """
     hits = [
-        peak is not None
-        and any(x <= peak[0] < x + wide and y <= peak[1] < y + high for x, y, wide, high in marked)
+        peak is not None and any(box.contains(*peak) for box in marked)
         for peak, marked in zip(peaks, boxes, strict=True)
     ]
     return mean_with_interval(np.array(hits, float), groups, resamples=resamples, seed=seed)
@@ -153,16 +137,16 @@ def confusion(
     labels: np.ndarray | Sequence[int],
     probabilities: np.ndarray | Sequence[float],
     threshold: float,
-) -> dict[str, int]:
-    """Count the four outcomes: true_positive, false_positive, false_negative, true_negative."""
+) -> Confusion:
+    """Count the four outcomes."""
     truth = np.asarray(labels).reshape(-1) == 1
     called = np.asarray(probabilities, np.float64).reshape(-1) >= threshold
-    return {
-        "true_positive": int((truth & called).sum()),
-        "false_positive": int((~truth & called).sum()),
-        "false_negative": int((truth & ~called).sum()),
-        "true_negative": int((~truth & ~called).sum()),
-    }
+    return Confusion(
+        true_positive=int((truth & called).sum()),
+        false_positive=int((~truth & called).sum()),
+        false_negative=int((truth & ~called).sum()),
+        true_negative=int((~truth & ~called).sum()),
+    )
 
 
 def reliability(
@@ -181,35 +165,17 @@ def reliability(
 def _values(
     truth: np.ndarray, scores: np.ndarray, threshold: float
 ) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Every figure's value, and why those that are null are."""
+    """Return every figure's value, and the reason of those that are None."""
     from sklearn import metrics as sk
 
     called = scores >= threshold
-    reasons: dict[str, str] = {}
     if truth.size == 0:
-        return dict.fromkeys(FIGURES), dict.fromkeys(FIGURES, "there are no images")
-    one_class = "all images are of one class" if truth.all() or not truth.any() else None
-    if one_class:
-        reasons |= dict.fromkeys(
-            ("roc_auc", "calibration_slope", "calibration_intercept"), one_class
-        )
-    elif scores.min() == scores.max():
-        reasons["calibration_slope"] = "all probabilities are the same"
-    elif scores[truth].min() >= scores[~truth].max() or scores[truth].max() <= scores[~truth].min():
-        reasons["calibration_slope"] = "a threshold separates the classes, so the slope is infinite"
-    if not truth.any():
-        reasons |= dict.fromkeys(
-            ("sensitivity", "average_precision"), "there are no positive images"
-        )
-    if truth.all():
-        reasons["specificity"] = "there are no negative images"
-    if not called.any():
-        reasons["precision"] = "no image is called positive"
-        if not truth.any():
-            reasons["f1"] = "no image is positive or called so"
-    if one_class and (called == truth).all():
-        reasons["cohen_kappa"] = "labels and predictions are all the same, chance explains them"
-    offered = {
+        return dict.fromkeys(FIGURES), dict.fromkeys(FIGURES, sentence("evaluation.no_images"))
+    reasons = {
+        name: sentence(f"evaluation.{key}")
+        for name, key in _undefined(truth, scores, called).items()
+    }
+    definitions = {
         "accuracy": lambda: sk.accuracy_score(truth, called),
         "sensitivity": lambda: sk.recall_score(truth, called),
         "specificity": lambda: sk.recall_score(~truth, ~called),
@@ -224,28 +190,49 @@ def _values(
         "calibration_intercept": lambda: _intercept(truth, scores),
     }
     values = {
-        name: None if name in reasons else float(compute()) for name, compute in offered.items()
+        name: None if name in reasons else float(compute()) for name, compute in definitions.items()
     }
     return values, reasons
 
 
-def figure_of(value: float | None, drawn: np.ndarray | None, reason: str | None) -> Figure:
-    """Join a value and the draws of it to the record that is written."""
+def _undefined(truth: np.ndarray, scores: np.ndarray, called: np.ndarray) -> dict[str, str]:
+    """Return the figures that one image or more do not define, and the key of the reason."""
+    reasons: dict[str, str] = {}
+    positives, negatives = scores[truth], scores[~truth]
+    one_class = not positives.size or not negatives.size
+    if one_class:
+        names = ("roc_auc", "calibration_slope", "calibration_intercept")
+        reasons |= dict.fromkeys(names, "one_class")
+    elif scores.min() == scores.max():
+        reasons["calibration_slope"] = "equal_probabilities"
+    elif positives.min() >= negatives.max() or positives.max() <= negatives.min():
+        reasons["calibration_slope"] = "separated_classes"
+    if not positives.size:
+        reasons |= dict.fromkeys(("sensitivity", "average_precision"), "no_positives")
+    if not negatives.size:
+        reasons["specificity"] = "no_negatives"
+    if not called.any():
+        reasons["precision"] = "none_called_positive"
+        if not positives.size:
+            reasons["f1"] = "none_positive_or_called"
+    if one_class and (called == truth).all():
+        reasons["cohen_kappa"] = "chance_agreement"
+    return reasons
+
+
+def figure_of(value: float | None, resampled: np.ndarray | None, reason: str | None) -> Figure:
+    """Join a value and its bootstrap replicates to a figure."""
     if value is None:
-        return {"value": None, "low": None, "high": None, "reason": reason}
-    if drawn is None:
-        return {
-            "value": value,
-            "low": None,
-            "high": None,
-            "reason": "fewer than two groups or draws",
-        }
-    defined = drawn[np.isfinite(drawn)]
-    if defined.size <= _DEFINED_SHARE * drawn.size:
-        share = f"only {defined.size} of {drawn.size} resamples define it"
-        return {"value": value, "low": None, "high": None, "reason": share}
+        return Figure(value=None, low=None, high=None, reason=reason)
+    if resampled is None:
+        reason = sentence("evaluation.no_interval")
+        return Figure(value=value, low=None, high=None, reason=reason)
+    defined = resampled[np.isfinite(resampled)]
+    if defined.size <= _DEFINED_SHARE * resampled.size:
+        reason = sentence("evaluation.few_resamples", defined=defined.size, all=resampled.size)
+        return Figure(value=value, low=None, high=None, reason=reason)
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return {"value": value, "low": float(low), "high": float(high)}
+    return Figure(value=value, low=float(low), high=float(high))
 
 
 def _calibration_error(truth: np.ndarray, scores: np.ndarray) -> float:

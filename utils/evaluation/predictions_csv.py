@@ -1,4 +1,4 @@
-"""predictions.csv: a line an image that was evaluated, and read again, a choice of images."""
+"""The table predictions.csv: one line an image; read again, it selects images."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write_predictions(scored: ScoredImages, threshold: float, path: Path) -> Non
 
 
 def read_names(path: Path, samples: Sequence[Sample]) -> frozenset[str]:
-    """Read which images of a dataset a predictions.csv names; its other columns do not matter.
+    """Read the ids of samples that a predictions.csv names; its other columns do not matter.
 
     Args:
         path: of the CSV file.
@@ -66,18 +66,18 @@ def read_names(path: Path, samples: Sequence[Sample]) -> frozenset[str]:
             named = {line[NAME]: None for line in lines} if NAME in (lines.fieldnames or ()) else {}
     except (OSError, ValueError, csv.Error) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else fault
-        raise InputError(f"{path} cannot be read as a table: {reason}") from fault
+        raise InputError("evaluation.no_table", path=path, reason=reason) from fault
     if not named:
-        raise InputError(
-            f"{path} names no image: a predictions.csv as evaluate.py writes it has a column {NAME!r} "
-            "and a line an image"
-        )
+        raise InputError("evaluation.no_image_named", path=path, column=NAME)
     known = {sample.id for sample in samples}
     missing = [name for name in named if name not in known]
     if missing:
         raise InputError(
-            f"{len(missing)} of the {len(named)} images that {path} names are not among the {len(known)} "
-            f"of the dataset, the first of them {missing[0]!r}; give the dataset it was written for, and "
-            "all its body parts"
+            "evaluation.images_missing",
+            missing=len(missing),
+            named=len(named),
+            path=path,
+            images=len(known),
+            first=missing[0],
         )
     return frozenset(named)

@@ -1,28 +1,29 @@
-"""From sensitivity, specificity and a prevalence to how often an answer is right where that holds.
+"""Positive and negative predictive values at chosen prevalences, by Bayes' rule.
 
-Data that are collected for training hold far more fractures than most places see, so their precision says
-nothing about another place. Sensitivity and specificity travel better, and Bayes' rule does the rest.
+Data collected for training hold far more fractures than most places see, so their precision does not hold
+elsewhere. Sensitivity and specificity transfer better.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from utils.evaluation.bootstrap import draws
+from utils.evaluation.bootstrap import draw_weights
 from utils.evaluation.metrics import figure_of
+from utils.evaluation.report_schema import Figure, PredictiveValues
+from utils.messages import sentence
 
-# What is tabled unless other prevalences are asked for.
+# Reported unless other prevalences are requested.
 PREVALENCES = (0.05, 0.1, 0.2, 0.4)
 
 
 def bayes(
     sensitivity: float | np.ndarray, specificity: float | np.ndarray, prevalence: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how often a positive and a negative answer are right: PPV and NPV, NaN where none is given.
+    """Return the positive and the negative predictive value, NaN where no such answer is given.
 
     Args:
         sensitivity, specificity: shares, of one shape.
@@ -47,44 +48,40 @@ def predictive_values(
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> list[dict[str, Any]]:
+) -> tuple[PredictiveValues, ...]:
     """Return the predictive values at each prevalence, with the bootstrap intervals of ``summarise``.
 
     Args:
         labels, probabilities, groups, threshold, resamples, seed: as in ``metrics.summarise``.
         prevalences: shares of positives, each above 0 and below 1.
-
-    Returns:
-        A record a prevalence: ``prevalence``, and as figures ``positive`` and ``negative``, how often
-        answers of that kind are right.
     """
     truth = np.asarray(labels).reshape(-1) == 1
     called = np.asarray(probabilities, np.float64).reshape(-1) >= threshold
     outcomes = np.stack([truth & called, truth, ~truth & ~called, ~truth], axis=1).astype(float)
 
-    def shares(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def shares(weights: np.ndarray) -> np.ndarray:
         hit, positive, rejected, negative = (weights @ outcomes).T
         with np.errstate(invalid="ignore"):
-            return hit / positive, rejected / negative
+            return np.stack([hit / positive, rejected / negative])
 
-    once = shares(np.ones((1, truth.size)))
-    drawn = None
+    sensitivity, specificity = shares(np.ones((1, truth.size)))
+    resampled = None
     if len(set(groups)) > 1 and resamples:
-        parts = [shares(weights) for weights in draws(groups, resamples, seed)]
-        drawn = (
-            np.concatenate([found for found, _ in parts]),
-            np.concatenate([rejected for _, rejected in parts]),
-        )
+        chunks = [shares(weights) for weights in draw_weights(groups, resamples, seed)]
+        resampled = np.concatenate(chunks, axis=1)
+    both_classes = truth.any() and not truth.all()
+
+    def figure(value: np.ndarray, replicates: np.ndarray | None, name: str) -> Figure:
+        reason = f"none_called_{name}" if both_classes else "both_classes"
+        known = None if math.isnan(value[0]) else float(value[0])
+        return figure_of(known, replicates, sentence(f"evaluation.{reason}"))
+
     rows = []
     for prevalence in prevalences:
-        row: dict[str, Any] = {"prevalence": prevalence}
-        values = bayes(*once, prevalence)
-        replicates = bayes(*drawn, prevalence) if drawn else (None, None)
-        for name, value, replicate in zip(
-            ("positive", "negative"), values, replicates, strict=True
-        ):
-            reason = None if truth.any() and not truth.all() else "both classes are needed"
-            known = None if math.isnan(value[0]) else float(value[0])
-            row[name] = figure_of(known, replicate, reason or f"no image is called {name}")
-        rows.append(row)
-    return rows
+        values = bayes(sensitivity, specificity, prevalence)
+        replicates = (
+            (None, None) if resampled is None else bayes(resampled[0], resampled[1], prevalence)
+        )
+        positive, negative = map(figure, values, replicates, ("positive", "negative"))
+        rows.append(PredictiveValues(prevalence=prevalence, positive=positive, negative=negative))
+    return tuple(rows)

@@ -120,13 +120,14 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: s
             calibration.probability(logits),
             [corpus.groups[row] for row in chosen],
             point.threshold,
-        )
+        ).model_dump()
 
     metrics = {"validation": figures("validation", outputs.logit)}
     if len(corpus.rows["test"]):
         tested = run_network(explained, plan.spec, corpus.prepared.images, corpus.rows["test"])
         metrics["test"] = figures("test", tested[LOGIT])
-        metrics["test"]["localisation"] = localisation_on(corpus, "test", tested[MAP], plan)
+        measured = localisation_on(corpus, "test", tested[MAP], plan)
+        metrics["test"]["localisation"] = measured and measured.model_dump()
     used = np.concatenate([corpus.rows["train"], corpus.rows["validation"]])
     ood_detector = learn_ood_detector(explained, plan, corpus, outputs.embedding)
     self_test = explained.predict_on_batch(
