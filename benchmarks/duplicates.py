@@ -1,9 +1,9 @@
-"""How well copies and different patients are told apart on real radiographs: the thresholds' reasons.
+"""Near-duplicate search on real radiographs: pairs by hash distance, copies found, false matches.
 
     python benchmarks/duplicates.py data/FracAtlas [--pictures FOLDER]
 
 Prints the tables of docs/datasets.md; ``--pictures`` writes the pairs nearest to each threshold as PNG,
-to be looked at.
+for visual inspection.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ CHANGES: dict[str, Change] = {
     "gamma 0.7": lambda one: one**0.7,
     "cropped by 2 %": lambda one: one[one.shape[0] // 50 :, one.shape[1] // 50 :],
     "cropped by 5 %": lambda one: one[one.shape[0] // 20 :, one.shape[1] // 20 :],
-    "turned by 90 degrees": lambda one: np.rot90(one),
+    "rotated by 90 degrees": lambda one: np.rot90(one),
 }
 
 
@@ -72,7 +72,7 @@ def thumbnail(picture: np.ndarray) -> np.ndarray:
 
 
 def near_pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs i < j within the widest limit, their distance in bits and their agreement."""
+    """Return the pairs i < j within the widest limit, their distance in bits and their agreement."""
     words = [fingerprints(one).view(np.uint64) for one in (first, second)]
     distances = np.zeros((len(first), len(second)), np.uint16)
     for word in range(4):
@@ -143,24 +143,26 @@ def main() -> None:
     print(f"images whose copies stand in both classes: {((mean > 0) & (mean < 1)).sum()}")
     print(f"truncated files joined to another: {np.isin(np.flatnonzero(cut), groups.pairs).sum()}")
 
-    print(f"\ncopies of {len(originals)} whole images        seen_before   grouped")
+    print(f"\ncopies of {len(originals)} whole images        fingerprint   grouped")
     known = fingerprints(pictures[originals])
     for name, made in copies.items():
-        asked = np.stack(made)
-        both = group_duplicates(np.concatenate([pictures[originals], asked])).group
+        changed = np.stack(made)
+        both = group_duplicates(np.concatenate([pictures[originals], changed])).group
         grouped = both[: len(originals)] == both[len(originals) :]
-        print(f"{name:30s} {near_duplicates_of(asked, known).mean():10.3f} {grouped.mean():10.3f}")
+        print(
+            f"{name:30s} {near_duplicates_of(changed, known).mean():10.3f} {grouped.mean():10.3f}"
+        )
 
     single = rng.permutation(np.setdiff1d(np.arange(len(pictures)), groups.pairs))
     left, right = np.array_split(single, 2)
     false = near_duplicates_of(pictures[left], fingerprints(pictures[right])).sum()
-    print(f"\nfalse: {false} of {len(left)} images taken for one of {len(right)} others")
+    print(f"\nfalse matches: {false} of {len(left)} images with {len(right)} others")
 
     many = np.stack([_moved(pictures[i % len(pictures)], rng) for i in range(40_000)])
     start = time.perf_counter()
     group_duplicates(many)
     print(
-        f"grouping 40,000 images (these, turned and shifted): {time.perf_counter() - start:.0f} s"
+        f"grouping 40,000 images (these, rotated and shifted): {time.perf_counter() - start:.0f} s"
     )
 
     if args.pictures:
