@@ -1,6 +1,6 @@
-"""Draws an evaluation: confusion matrix, ROC, precision-recall and reliability curves.
+"""Plots of an evaluation: confusion matrix, ROC, precision-recall and reliability curves.
 
-Colours are Okabe and Ito's, which the colour-blind can tell apart, and nothing is said by colour alone.
+The palette is Okabe and Ito's, distinguishable by the colour-blind, and no meaning rests on colour alone.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.evaluation.evaluate import Evaluation
-from utils.evaluation.metrics import Figure, reliability
+from utils.evaluation.metrics import reliability
+from utils.evaluation.report_schema import Figure
+from utils.evaluation.strata import Evaluation
+from utils.report.format import interval_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,24 +37,14 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def interval_text(figure: Figure) -> str:
-    """Write a figure as ``0.912 (0.881 to 0.939)``, or that it is not defined."""
-    value, low, high = (figure[name] for name in ("value", "low", "high"))
-    if value is None:
-        return "not defined"
-    if low is None or high is None:
-        return f"{value:.3f}"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
-
-
 def draw_confusion(evaluation: Evaluation) -> bytes:
-    """Draw the four outcomes as counts and as shares of what the label says."""
-    table = evaluation.report["images"]
-    counts, labels = table["confusion"], evaluation.bundle.labels
+    """Draw the confusion matrix as counts and as shares of each label."""
+    images, labels = evaluation.report.images, evaluation.bundle.labels
+    outcomes = images.confusion
     matrix = np.array(
         [
-            [counts["true_positive"], counts["false_negative"]],
-            [counts["false_positive"], counts["true_negative"]],
+            [outcomes.true_positive, outcomes.false_negative],
+            [outcomes.false_positive, outcomes.true_negative],
         ]
     )
     totals = matrix.sum(axis=1, keepdims=True)
@@ -60,16 +52,12 @@ def draw_confusion(evaluation: Evaluation) -> bytes:
     words = [["found", "missed"], ["false alarm", "rightly rejected"]]
     with canvas(6.4, 4.9) as (figure, axes):
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for row in range(2):
-            for column in range(2):
-                style: dict[str, Any] = {
-                    "ha": "center",
-                    "color": "white" if shares[row, column] > 0.6 else "black",
-                }
-                count = f"{matrix[row, column]}"
-                axes.text(column, row - 0.06, count, va="center", fontsize=18, **style)
-                share = f"{shares[row, column]:.1%} {words[row][column]}"
-                axes.text(column, row + 0.12, share, va="center", **style)
+        for (row, column), share in np.ndenumerate(shares):
+            style: dict[str, Any] = {"ha": "center", "color": "white" if share > 0.6 else "black"}
+            count = f"{matrix[row, column]}"
+            axes.text(column, row - 0.06, count, va="center", fontsize=18, **style)
+            text = f"{share:.1%} {words[row][column]}"
+            axes.text(column, row + 0.12, text, va="center", **style)
         axes.set_xticks([0, 1], [f"called\n{labels.positive}", f"called\n{labels.negative}"])
         axes.set_yticks(
             [0, 1], [f"positive\n(n = {totals[0, 0]})", f"negative\n(n = {totals[1, 0]})"]
@@ -78,11 +66,10 @@ def draw_confusion(evaluation: Evaluation) -> bytes:
         axes.set_ylabel("label in the data")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-        figures = table["figures"]
         axes.set_title(
-            f"Outcomes of {table['counts']['n']} images\n"
-            f"sensitivity {interval_text(figures['sensitivity'])}\n"
-            f"specificity {interval_text(figures['specificity'])}",
+            f"Outcomes of {images.counts.n} images\n"
+            f"sensitivity {interval_text(images.figures.sensitivity)}\n"
+            f"specificity {interval_text(images.figures.specificity)}",
             fontsize=10,
             fontweight="normal",
         )
@@ -90,21 +77,19 @@ def draw_confusion(evaluation: Evaluation) -> bytes:
 
 
 def draw_roc(evaluation: Evaluation) -> bytes:
-    """Draw sensitivity against false alarms over all thresholds, with the operating point."""
+    """Draw the ROC curve with the operating point."""
     from sklearn.metrics import roc_curve
 
-    scored, figures = evaluation.scored, evaluation.report["images"]["figures"]
+    scored, figures = evaluation.scored, evaluation.report.images.figures
     with canvas(6.0, 5.6) as (figure, axes):
-        if figures["roc_auc"]["value"] is None:
-            _undefined(axes, figures["roc_auc"])
+        if figures.roc_auc.value is None:
+            _undefined(axes, figures.roc_auc)
         else:
-            alarms, found, _ = roc_curve(scored.labels, scored.probability)
-            area = interval_text(figures["roc_auc"])
-            axes.plot(alarms, found, color=BLUE, lw=2, label=f"model, area {area}")
+            false_positive_rate, sensitivity, _ = roc_curve(scored.labels, scored.probability)
+            label = f"model, area {interval_text(figures.roc_auc)}"
+            axes.plot(false_positive_rate, sensitivity, color=BLUE, lw=2, label=label)
         axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="chance, area 0.5")
-        _operating_point(
-            axes, evaluation, figures["specificity"], figures["sensitivity"], mirror=True
-        )
+        _operating_point(axes, evaluation, figures.specificity, figures.sensitivity, mirror=True)
         axes.set_xlabel("1 - specificity (share of negatives called positive)")
         axes.set_ylabel("sensitivity (share of positives found)")
         _unit_square(axes)
@@ -114,25 +99,21 @@ def draw_roc(evaluation: Evaluation) -> bytes:
 
 
 def draw_precision_recall(evaluation: Evaluation) -> bytes:
-    """Draw precision against sensitivity over all thresholds, with the operating point."""
+    """Draw the precision-recall curve with the operating point."""
     from sklearn.metrics import precision_recall_curve
 
-    scored, table = evaluation.scored, evaluation.report["images"]
-    figures, counts = table["figures"], table["counts"]
+    scored, images = evaluation.scored, evaluation.report.images
+    figures = images.figures
     with canvas(6.0, 5.6) as (figure, axes):
-        if figures["average_precision"]["value"] is None:
-            _undefined(axes, figures["average_precision"])
+        if figures.average_precision.value is None:
+            _undefined(axes, figures.average_precision)
         else:
-            precision, found, _ = precision_recall_curve(scored.labels, scored.probability)
-            area = interval_text(figures["average_precision"])
-            axes.step(
-                found, precision, where="post", color=BLUE, lw=2, label=f"model, average {area}"
-            )
-        share = counts["positive"] / counts["n"]
+            precision, recall, _ = precision_recall_curve(scored.labels, scored.probability)
+            label = f"model, average {interval_text(figures.average_precision)}"
+            axes.step(recall, precision, where="post", color=BLUE, lw=2, label=label)
+        share = images.counts.positive / images.counts.n
         axes.axhline(share, color=GREY, lw=1, ls="--", label=f"chance, the prevalence {share:.3f}")
-        _operating_point(
-            axes, evaluation, figures["sensitivity"], figures["precision"], mirror=False
-        )
+        _operating_point(axes, evaluation, figures.sensitivity, figures.precision)
         axes.set_xlabel("sensitivity (share of positives found)")
         axes.set_ylabel("precision (share of those called positive that are)")
         _unit_square(axes)
@@ -142,19 +123,22 @@ def draw_precision_recall(evaluation: Evaluation) -> bytes:
 
 
 def draw_reliability(evaluation: Evaluation) -> bytes:
-    """Draw what was observed against what was predicted, and how probabilities are spread."""
+    """Draw the reliability diagram above a histogram of the probabilities of each class."""
     from scipy.stats import binomtest
 
-    scored, figures = evaluation.scored, evaluation.report["images"]["figures"]
+    scored, figures = evaluation.scored, evaluation.report.images.figures
     curve = reliability(scored.labels, scored.probability)
-    hits = np.rint(curve.observed * curve.count).astype(int)
-    ranges = [
-        binomtest(int(hit), int(n)).proportion_ci(method="wilson")
-        for hit, n in zip(hits, curve.count, strict=True)
+    positives = np.rint(curve.observed * curve.count).astype(int)
+    intervals = [
+        binomtest(int(hits), int(n)).proportion_ci(method="wilson")
+        for hits, n in zip(positives, curve.count, strict=True)
     ]
-    low = curve.observed - [max(0.0, bounds.low) for bounds in ranges]
-    high = [min(1.0, bounds.high) for bounds in ranges] - curve.observed
-    with canvas(6.0, 7.0, nrows=2, height_ratios=(3.4, 1), sharex=True) as (figure, (axes, spread)):
+    low = curve.observed - [max(0.0, interval.low) for interval in intervals]
+    high = [min(1.0, interval.high) for interval in intervals] - curve.observed
+    with canvas(6.0, 7.0, nrows=2, height_ratios=(3.4, 1), sharex=True) as (
+        figure,
+        (axes, histogram),
+    ):
         axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="ideal")
         axes.errorbar(
             curve.predicted,
@@ -168,7 +152,7 @@ def draw_reliability(evaluation: Evaluation) -> bytes:
             capsize=2,
             label=f"{curve.count.size} bins of {_span(curve.count)} images,\n95 % Wilson intervals",
         )
-        for place in (axes, spread):
+        for place in (axes, histogram):
             place.axvline(evaluation.bundle.threshold, color=VERMILLION, lw=1.2, ls="-.")
             place.axvspan(*evaluation.bundle.doubt, color=VERMILLION, alpha=0.12, lw=0)
         axes.plot([], [], color=VERMILLION, lw=1.2, ls="-.", label="threshold")
@@ -177,28 +161,28 @@ def draw_reliability(evaluation: Evaluation) -> bytes:
         _unit_square(axes)
         axes.set_title(
             _title("Reliability of the probability", evaluation)
-            + f"\ncalibration error {interval_text(figures['calibration_error'])}"
-            f"\nBrier score {interval_text(figures['brier'])}",
+            + f"\ncalibration error {interval_text(figures.calibration_error)}"
+            f"\nBrier score {interval_text(figures.brier)}",
             fontsize=10,
             fontweight="normal",
         )
         axes.legend(loc="upper left", frameon=True, framealpha=0.92, edgecolor="none")
         edges = np.linspace(0, 1, 26)
-        for label, name, colour, hatch in (
-            (0, "negative", BLUE, ""),
-            (1, "positive", VERMILLION, "////"),
+        filled = {"facecolor": BLUE, "alpha": 0.45}
+        hatched = {"facecolor": "none", "hatch": "////"}
+        for label, name, colour, style in (
+            (0, "negative", BLUE, filled),
+            (1, "positive", VERMILLION, hatched),
         ):
             chosen = scored.probability[scored.labels == label]
-            style: dict[str, Any] = {"histtype": "stepfilled", "facecolor": "none", "hatch": hatch}
-            if not hatch:
-                style = {"histtype": "stepfilled", "facecolor": colour, "alpha": 0.45}
-            spread.hist(
-                chosen, edges, edgecolor=colour, label=f"{name} (n = {chosen.size})", **style
+            name = f"{name} (n = {chosen.size})"
+            histogram.hist(
+                chosen, edges, edgecolor=colour, label=name, histtype="stepfilled", **style
             )
-        spread.set_xlim(-0.02, 1.02)
-        spread.set_xlabel("predicted probability")
-        spread.set_ylabel("images")
-        spread.legend(loc="upper right")
+        histogram.set_xlim(-0.02, 1.02)
+        histogram.set_xlabel("predicted probability")
+        histogram.set_ylabel("images")
+        histogram.legend(loc="upper right")
         return png_of(figure)
 
 
@@ -211,32 +195,23 @@ PLOTS: dict[str, Callable[[Evaluation], bytes]] = {
 
 
 def _span(counts: np.ndarray) -> str:
-    """Say between which numbers counts lie, in as few words as will do."""
+    """Write the range of some counts."""
     low, high = counts.min(), counts.max()
     return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _operating_point(
-    axes: Axes, evaluation: Evaluation, across: Figure, upward: Figure, *, mirror: bool
+    axes: Axes, evaluation: Evaluation, x: Figure, y: Figure, *, mirror: bool = False
 ) -> None:
-    """Mark where the model decides, with the intervals of both figures as a cross."""
-    if across["value"] is None or upward["value"] is None:
+    """Mark the threshold with the intervals of both figures; ``mirror`` draws 1 - x."""
+    if x.value is None or y.value is None:
         return
-
-    def span(figure: Figure) -> list[list[float]] | None:
-        value, low, high = (figure[name] for name in ("value", "low", "high"))
-        if low is None or high is None:
-            return None
-        return [[max(0.0, float(value) - float(low))], [max(0.0, float(high) - float(value))]]  # type: ignore[arg-type]
-
-    x, width = float(across["value"]), span(across)
-    if mirror:
-        x, width = 1.0 - x, width and width[::-1]
+    x_error, y_error = _error(x), _error(y)
     axes.errorbar(
-        [x],
-        [float(upward["value"])],
-        xerr=width,
-        yerr=span(upward),
+        [1.0 - x.value if mirror else x.value],
+        [y.value],
+        xerr=x_error[::-1] if mirror and x_error else x_error,
+        yerr=y_error,
         color=VERMILLION,
         marker="D",
         ms=6,
@@ -248,15 +223,22 @@ def _operating_point(
     )
 
 
+def _error(figure: Figure) -> list[list[float]] | None:
+    """Return how far the interval reaches below and above the value, None without an interval."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return None
+    return [[max(0.0, figure.value - figure.low)], [max(0.0, figure.high - figure.value)]]
+
+
 def _title(text: str, evaluation: Evaluation) -> str:
-    """Add how many images and groups a plot speaks of."""
-    counts = evaluation.report["images"]["counts"]
-    return f"{text}: {counts['n']} images, {counts['positive']} positive"
+    """Append how many images a plot is of."""
+    counts = evaluation.report.images.counts
+    return f"{text}: {counts.n} images, {counts.positive} positive"
 
 
 def _undefined(axes: Axes, figure: Figure) -> None:
-    """Say in the plot's middle why there is no curve."""
-    axes.text(0.5, 0.5, f"not defined:\n{figure['reason']}", ha="center", va="center", color=GREY)
+    """Write into the plot why there is no curve."""
+    axes.text(0.5, 0.5, f"not defined:\n{figure.reason}", ha="center", va="center", color=GREY)
 
 
 def _unit_square(axes: Axes) -> None:
@@ -268,7 +250,7 @@ def _unit_square(axes: Axes) -> None:
 
 @contextmanager
 def canvas(width: float, height: float, **subplots: Any) -> Iterator[tuple[Canvas, Any]]:
-    """Give a figure of so many inches and its axes, in this module's style, without pyplot's state."""
+    """Make a figure (inches) and its axes in this module's style, without pyplot's state."""
     import matplotlib
     from matplotlib.figure import Figure as NewCanvas
 
@@ -278,7 +260,7 @@ def canvas(width: float, height: float, **subplots: Any) -> Iterator[tuple[Canva
 
 
 def png_of(figure: Canvas) -> bytes:
-    """Draw a figure as PNG, the same bytes for the same figure."""
+    """Encode a figure as PNG, the same bytes for the same figure."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
     return stream.getvalue()
