@@ -266,7 +266,7 @@ def test_strangers_are_answered_and_told_in_every_file(model, data, tmp_path, mo
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["strangers"] == [told]
     for file in ("out/report.md", "out/report.html", "card.md"):
         text = (tmp_path / file).read_text()
-        assert "Pictures that are no supported radiographs" in text
+        assert "Out-of-distribution images" in text
         assert str(tmp_path) not in text
 
 
