@@ -1,8 +1,8 @@
-"""Tiny datasets drawn on disk in the layouts that are read, with bones that a tiny network can tell apart.
+"""Tiny drawn datasets on disk, one for each layout, with bones that a tiny network can classify.
 
-Each function fills a folder and returns it. The pictures follow from a seed alone; every one has its own
-pose and soft tissue, so that none passes for a near-duplicate of another. There are as many as a split
-by hash needs to leave both classes in every part, for the seeds 0 to 9 at least.
+Each function fills a folder and returns it. The pictures depend on a seed alone; every one has its own
+pose and soft tissue, so that no two are near-duplicates. There are as many as a split by hash needs to
+leave both classes in every part, for the seeds 0 to 9 at least.
 """
 
 from __future__ import annotations
@@ -102,9 +102,9 @@ def fracatlas_tree(root: Path, *, per_class: int = 24, size: tuple[int, int] = (
 
 
 def draw_distinct(height: int, width: int, *, seed: int, fractured: bool = False) -> np.ndarray:
-    """Draw a radiograph that looks like no other seed's, float32 (height, width) in [0, 1].
+    """Draw a radiograph that is no near-duplicate of another seed's, float32 (height, width) in [0, 1].
 
-    Bones drawn alone differ so little that they count as copies; soft tissue in patches tells them apart.
+    Bones alone differ so little that they count as copies; patches of soft tissue make them distinct.
     """
     picture = draw_radiograph(height, width, seed=seed, fractured=fractured)
     patches = np.random.default_rng(seed + 1_000_000).uniform(0.55, 1.25, (9, 7))
@@ -113,14 +113,14 @@ def draw_distinct(height: int, width: int, *, seed: int, fractured: bool = False
 
 
 def _draw(file: Path, size: tuple[int, int], seed: int, fractured: bool) -> None:
-    """Draw one radiograph into a file whose name says the format."""
+    """Draw one radiograph into a file, in the format of its suffix."""
     file.parent.mkdir(parents=True, exist_ok=True)
     picture = draw_distinct(*size, seed=seed, fractured=fractured)
     file.write_bytes(encode(picture, "JPEG" if file.suffix == ".jpg" else "PNG"))
 
 
 def fracatlas_training_set(root: Path, *, size: int) -> TrainingSet:
-    """Draw a FracAtlas, read it and split it."""
+    """Draw a FracAtlas folder, read it and split it."""
     tree = fracatlas_tree(root / "atlas", per_class=40)
     return read_training_set(
         tree, dataset="auto", regions=(), size=size, seed=0, cache=root / "cache"

@@ -188,12 +188,8 @@ def _open(folder: Path, samples: Sequence[Sample]) -> PreparedImages:
         reason = next(iter(unreadable.values()), sentence("datasets.no_samples"))
         raise DatasetError("datasets.none_readable", count=len(samples), reason=reason)
     if unreadable:
-        log.warning(
-            "left out %d of %d images as unreadable: %s",
-            len(unreadable),
-            len(samples),
-            _by_reason(unreadable),
-        )
+        left_out = f"{len(unreadable)} of {len(samples)}"
+        log.warning("left out %s images as unreadable: %s", left_out, _by_reason(unreadable))
     return PreparedImages(
         samples=tuple(sample for sample, _ in readable),
         images=np.load(folder / "images.npy", mmap_mode="r")[: len(readable)],

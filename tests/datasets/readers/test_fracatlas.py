@@ -149,8 +149,8 @@ def upright_size(file):
     """Return width and height from the header, as shown once the EXIF rotation is applied."""
     with Image.open(file) as picture:
         width, height = picture.size
-        turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
+        rotated = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (height, width) if rotated else (width, height)
 
 
 def test_real_boxes_agree_with_the_yolo_files(real, shared_data):

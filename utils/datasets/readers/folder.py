@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from utils.datasets.readers.annotations import TABLE, annotate
@@ -76,11 +77,8 @@ def locate(root: Path) -> Path | None:
         return None
     # Folders around everything ("archive/Bone_Fracture_Binary_Classification/train/...") are no regions.
     common = Path(os.path.commonpath([folder.path.parent for folder in folders]))
-    located = root
-    for name in common.relative_to(root).parts:
-        if _plain(name) in PARTS:
-            break
-        located = located / name
+    names = common.relative_to(root).parts
+    located = root.joinpath(*takewhile(lambda name: _plain(name) not in PARTS, names))
     elsewhere = {above for folder in folders for above in folder.path.parents} - {located}
     for above in sorted(elsewhere):
         if above.is_relative_to(root) and (above / TABLE).is_file():
@@ -116,26 +114,22 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_.-]+", "", name).lower()
 
 
-def _class_folders(root: Path) -> list[ClassFolder]:
-    """Return the class folders below a root, sorted by path."""
-    found: list[ClassFolder] = []
-    open_folders: list[tuple[Path, tuple[str, ...]]] = [(root, ())]
-    while open_folders:
-        folder, above = open_folders.pop()
-        for inside in folders_in(folder):
-            plain = _plain(inside.name)
-            if plain in CLASSES:
-                parts = [PARTS[_plain(name)] for name in above if _plain(name) in PARTS]
-                if len(parts) > 1:
-                    raise DatasetError(
-                        "datasets.nested_parts", folder=inside, parts=" and ".join(parts)
-                    )
-                others = tuple(name for name in above if _plain(name) not in PARTS)
-                part = parts[0] if parts else None
-                found.append(ClassFolder(inside, CLASSES[plain], part, others))
-            elif len(above) + 1 < _DEEPEST:
-                open_folders.append((inside, (*above, inside.name)))
-    return sorted(found, key=lambda folder: folder.path)
+def _class_folders(folder: Path, above: tuple[str, ...] = ()) -> list[ClassFolder]:
+    """Return the class folders below a folder, sorted by path; ``above`` are the names down to it."""
+    found = []
+    for inside in folders_in(folder):
+        label = CLASSES.get(_plain(inside.name))
+        if label is not None:
+            parts = [PARTS[_plain(name)] for name in above if _plain(name) in PARTS]
+            if len(parts) > 1:
+                raise DatasetError(
+                    "datasets.nested_parts", folder=inside, parts=" and ".join(parts)
+                )
+            others = tuple(name for name in above if _plain(name) not in PARTS)
+            found.append(ClassFolder(inside, label, parts[0] if parts else None, others))
+        elif len(above) + 1 < _DEEPEST:
+            found += _class_folders(inside, (*above, inside.name))
+    return found
 
 
 def _check_layout(root: Path, folders: list[ClassFolder]) -> None:
