@@ -14,9 +14,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from pydantic import BaseModel
-from scipy.fft import dctn
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from utils.imaging.geometry import resize
 
@@ -98,6 +95,9 @@ def group_duplicates(thumbnails: np.ndarray) -> DuplicateGroups:
     Returns:
         Groups joined over verified pairs alone.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     count = len(thumbnails)
     hashes = fingerprints(thumbnails)
     flipped = thumbnails[:, :, ::-1]
@@ -131,6 +131,8 @@ def fingerprints(thumbnails: np.ndarray) -> np.ndarray:
         Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section
         3.2.1, with 256 bits instead of 64.
     """
+    from scipy.fft import dctn
+
     if thumbnails.shape[1:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE):
         raise ValueError(f"thumbnails are (n, 64, 64), not {thumbnails.shape}")
     hashes = np.zeros((len(thumbnails), _FREQUENCIES**2 // 8), np.uint8)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel
-from scipy.cluster.hierarchy import DisjointSet
 
 from utils.datasets.duplicates import DuplicateCounts, DuplicateGroups, group_duplicates
 from utils.datasets.sample import PARTS, Dataset
@@ -151,6 +150,8 @@ def _merged_groups(dataset: Dataset, duplicates: DuplicateGroups) -> tuple[str, 
         For each sample the key of its merged group: the smallest source group in it, so that a group
         without duplicates keeps the key the source gave.
     """
+    from scipy.cluster.hierarchy import DisjointSet
+
     merged = DisjointSet(range(len(dataset.samples)))
     first: dict[tuple[str, object], int] = {}
     copies = duplicates.group.tolist()
