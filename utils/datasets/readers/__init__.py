@@ -43,7 +43,8 @@ def read_dataset(root: Path, name: str = AUTO, regions: Sequence[str] = ()) -> D
     """
     readers = tuple(READERS.values()) if name == AUTO else (READERS[name],)
     if not root.is_dir():
-        raise DatasetError(f"datasets.{'root_is_file' if root.is_file() else 'no_root'}", root=root)
+        found = "datasets.root_is_file" if root.is_file() else "datasets.no_root"
+        raise DatasetError(found, root=root)
     try:
         for reader in readers:
             if located := reader.locate(root):

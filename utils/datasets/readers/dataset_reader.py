@@ -64,7 +64,7 @@ class DatasetReader:
                 for reason, count in dropped.items()
             )
             raise DatasetError(
-                f"datasets.{'empty_class_of_regions' if regions else 'empty_class'}",
+                "datasets.empty_class_of_regions" if regions else "datasets.empty_class",
                 root=root,
                 name=self.name,
                 positive=positive,
@@ -126,7 +126,7 @@ def check_regions(regions: Iterable[str], known: Sequence[str], name: str) -> No
     for region in regions:
         if region not in known:
             raise UnknownName(
-                f"datasets.{'unknown_region' if known else 'no_regions'}",
+                "datasets.unknown_region" if known else "datasets.no_regions",
                 region=region,
                 name=name,
                 choices=", ".join(known),
