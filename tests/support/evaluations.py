@@ -11,8 +11,11 @@ import numpy as np
 from tests.support.bundles import tiny_bundle
 from tests.support.trees import fracatlas_tree
 from train import parser, plan_of
+from utils.datasets.duplicates import DuplicateCounts
 from utils.datasets.image_cache import prepare_images
 from utils.datasets.readers import read_dataset
+from utils.datasets.split import PartCounts
+from utils.datasets.training_set import PartUse, TrainingSetReport
 from utils.evaluation.evaluate import evaluate
 from utils.evaluation.strata import Evaluation, tables
 from utils.inference.engine import load_engine
@@ -25,6 +28,20 @@ def training_args(*flags: str) -> dict[str, Any]:
     return asdict(plan_of(parser().parse_args(flags)))
 
 
+COUNTS = TrainingSetReport(
+    seed=0,
+    fractions={"train": 1.0},
+    prescribed=[],
+    parts={"train": PartCounts(positive=9, negative=31, groups=29)},
+    used={"train": PartUse(images=31, positive=7)},
+    dropped={"the same picture stands in both classes": 5},
+    truncated_left_out=4,
+    unreadable=0,
+    largest_group=1,
+    duplicates=DuplicateCounts(
+        verified_pairs=0, mirrored_pairs=0, groups=0, images_in_groups=0, largest_group=1, sizes={}
+    ),
+)
 ARGS = training_args("--model", "custom", "--epochs", "3", "--no_augmentation")
 
 
@@ -40,14 +57,7 @@ def drawn_evaluation(folder: Path, *, per_class: int = 40) -> Evaluation:
         args=ARGS,
         minutes=12.3,
         commit="abc1234",
-        counts={
-            "seed": 0,
-            "parts": {"train": {"groups": 29}},
-            "used": {"train": {"images": 31, "positive": 7}},
-            "dropped": {"the same picture stands in both classes": 5},
-            "truncated_left_out": 4,
-            "unreadable": 0,
-        },
+        counts=COUNTS.model_dump(),
     )
     logit = np.random.default_rng(0).normal(1.8 * found.scored.labels - 0.9, 1.2)
     return with_answers(found, logit=logit.astype(np.float32))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,19 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#6b6b6b"
-_DPI = 150
-_STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "savefig.facecolor": "white",
-}
+STYLE = Path(__file__).with_suffix(".mplstyle")
+DOTS_PER_INCH = 150
 
 
 def draw_confusion(evaluation: Evaluation) -> bytes:
@@ -43,8 +33,8 @@ def draw_confusion(evaluation: Evaluation) -> bytes:
     outcomes = images.confusion
     matrix = np.array(
         [
-            [outcomes.true_positive, outcomes.false_negative],
-            [outcomes.false_positive, outcomes.true_negative],
+            (outcomes.true_positive, outcomes.false_negative),
+            (outcomes.false_positive, outcomes.true_negative),
         ]
     )
     totals = matrix.sum(axis=1, keepdims=True)
@@ -59,9 +49,8 @@ def draw_confusion(evaluation: Evaluation) -> bytes:
             text = f"{share:.1%} {words[row][column]}"
             axes.text(column, row + 0.12, text, va="center", **style)
         axes.set_xticks([0, 1], [f"called\n{labels.positive}", f"called\n{labels.negative}"])
-        axes.set_yticks(
-            [0, 1], [f"positive\n(n = {totals[0, 0]})", f"negative\n(n = {totals[1, 0]})"]
-        )
+        positives, negatives = totals.ravel()
+        axes.set_yticks([0, 1], [f"positive\n(n = {positives})", f"negative\n(n = {negatives})"])
         axes.set_xlabel(f"prediction (threshold {evaluation.bundle.threshold:.3f})")
         axes.set_ylabel("label in the data")
         axes.spines[:].set_visible(False)
@@ -135,10 +124,8 @@ def draw_reliability(evaluation: Evaluation) -> bytes:
     ]
     low = curve.observed - [max(0.0, interval.low) for interval in intervals]
     high = [min(1.0, interval.high) for interval in intervals] - curve.observed
-    with canvas(6.0, 7.0, nrows=2, height_ratios=(3.4, 1), sharex=True) as (
-        figure,
-        (axes, histogram),
-    ):
+    rows: dict[str, Any] = {"nrows": 2, "height_ratios": (3.4, 1), "sharex": True}
+    with canvas(6.0, 7.0, **rows) as (figure, (axes, histogram)):
         axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="ideal")
         axes.errorbar(
             curve.predicted,
@@ -168,17 +155,12 @@ def draw_reliability(evaluation: Evaluation) -> bytes:
         )
         axes.legend(loc="upper left", frameon=True, framealpha=0.92, edgecolor="none")
         edges = np.linspace(0, 1, 26)
-        filled = {"facecolor": BLUE, "alpha": 0.45}
-        hatched = {"facecolor": "none", "hatch": "////"}
-        for label, name, colour, style in (
-            (0, "negative", BLUE, filled),
-            (1, "positive", VERMILLION, hatched),
-        ):
+        filled = {"ec": BLUE, "fc": BLUE, "alpha": 0.45}
+        hatched = {"ec": VERMILLION, "fc": "none", "hatch": "////"}
+        for label, name, style in ((0, "negative", filled), (1, "positive", hatched)):
             chosen = scored.probability[scored.labels == label]
             name = f"{name} (n = {chosen.size})"
-            histogram.hist(
-                chosen, edges, edgecolor=colour, label=name, histtype="stepfilled", **style
-            )
+            histogram.hist(chosen, edges, histtype="stepfilled", label=name, **style)
         histogram.set_xlim(-0.02, 1.02)
         histogram.set_xlabel("predicted probability")
         histogram.set_ylabel("images")
@@ -206,12 +188,12 @@ def _operating_point(
     """Mark the threshold with the intervals of both figures; ``mirror`` draws 1 - x."""
     if x.value is None or y.value is None:
         return
-    x_error, y_error = _error(x), _error(y)
+    x_error = _error(x)
     axes.errorbar(
         [1.0 - x.value if mirror else x.value],
         [y.value],
         xerr=x_error[::-1] if mirror and x_error else x_error,
-        yerr=y_error,
+        yerr=_error(y),
         color=VERMILLION,
         marker="D",
         ms=6,
@@ -254,7 +236,7 @@ def canvas(width: float, height: float, **subplots: Any) -> Iterator[tuple[Canva
     import matplotlib
     from matplotlib.figure import Figure as NewCanvas
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(fname=STYLE):
         figure = NewCanvas(figsize=(width, height), layout="constrained")
         yield figure, figure.subplots(**subplots)
 
@@ -262,5 +244,7 @@ def canvas(width: float, height: float, **subplots: Any) -> Iterator[tuple[Canva
 def png_of(figure: Canvas) -> bytes:
     """Encode a figure as PNG, the same bytes for the same figure."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
+    figure.savefig(
+        stream, format="png", dpi=DOTS_PER_INCH, bbox_inches="tight", metadata={"Software": None}
+    )
     return stream.getvalue()

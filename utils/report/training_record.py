@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 import textwrap
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator
 
+from utils.datasets.training_set import TrainingSetReport
 from utils.evaluation.report_schema import Counts
 from utils.model.bundle import Bundle
 
@@ -19,30 +20,7 @@ LINE = 96
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class PartCounts(_Record):
-    """Groups, images and positive images of one part, as far as each is recorded."""
-
-    groups: int = 0
-    images: int = 0
-    positive: int = 0
-
-
-class TrainingCounts(_Record):
-    """How a training divided its data, which images it used, and what it left out."""
-
-    seed: int = 0
-    parts: dict[str, PartCounts] = {}
-    used: dict[str, PartCounts] = {}
-    dropped: dict[str, int] = {}
-    truncated_left_out: int = 0
-    unreadable: int = 0
-
-
-class LocalRecord(_Record):
+class LocalRecord(BaseModel, frozen=True):
     """Data of another place that the decision was fitted on."""
 
     name: str
@@ -51,13 +29,15 @@ class LocalRecord(_Record):
     fitting: Counts
 
 
-class TrainingRecord(_Record):
+class TrainingRecord(BaseModel, frozen=True):
     """The sidecar's section on the training, as far as report and card show it."""
 
     dataset: str = ""
     attribution: str | None = None
     args: dict[str, Any] = {}
-    counts: TrainingCounts = TrainingCounts()
+    counts: Annotated[TrainingSetReport | None, BeforeValidator(lambda counts: counts or None)] = (
+        None
+    )
     built_on: tuple[str, ...] = ()
     outcome: str | None = None
     epochs: int | None = None
@@ -72,6 +52,17 @@ class TrainingRecord(_Record):
     def of(cls, bundle: Bundle) -> TrainingRecord:
         """Read the record of a bundle."""
         return cls.model_validate(bundle.training)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Images left out of the training, by reason."""
+        if self.counts is None:
+            return {}
+        others = {
+            "files that end early": self.counts.truncated_left_out,
+            "unreadable": self.counts.unreadable,
+        }
+        return self.counts.dropped | others
 
     @property
     def weights(self) -> str:
