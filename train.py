@@ -16,7 +16,8 @@ from utils.datasets.readers import AUTO, READERS
 from utils.datasets.training_set import read_training_set
 from utils.errors import InputError, SetupError, UnknownName
 from utils.model.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
-from utils.model_builder import COARSE, FINE, IMAGENET, RANDOM
+from utils.model.pretrained import IMAGENET, RANDOM
+from utils.model_builder import COARSE, FINE
 from utils.preprocess import LARGEST, SMALLEST
 from utils.training.config import TrainingConfig
 from utils.training.leakage import parent_bundles

@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import SHARED, missing
 from utils.errors import SetupError, UnknownName
 from utils.model.architectures import ARCHITECTURES
+from utils.model.pretrained import load_pretrained
 from utils.model_builder import (
     COARSE,
     EVIDENCE,
@@ -22,7 +23,6 @@ from utils.model_builder import (
     batch_norms,
     build_model,
     detail_of,
-    load_pretrained,
 )
 
 

@@ -1,9 +1,9 @@
-"""Turns a network into one that explains itself: logit, region, map and embedding in one forward pass.
+"""Grad-CAM as a part of the network: logit, region, map and embedding in one forward pass.
 
 With a linear head after global average pooling, Grad-CAM needs no gradient at run time: the derivative
-of the logit by channel k of the feature map A is the head's weight w_k / (h * w) at every place, so the
-map sum_k w_k / (h * w) * A_k is a 1x1 convolution. Its unit is logit: the places of the signed map add
-up to the logit less the head's bias. What is shown is its positive part.
+of the logit by channel k of the feature map A is the head's weight w_k / (h * w) at every cell, so the
+map sum_k w_k / (h * w) * A_k is a 1x1 convolution. Its unit is logit: the cells of the signed map add
+up to the logit less the head's bias. Its positive part is displayed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def signed_map(network: keras.Model) -> keras.KerasTensor:
     """Return the activation map as a tensor of a network's graph that follows its weights in training.
 
     Returns:
-        float32 (n, h, w) in logits; with the head's bias its sum is the logit, where nothing is dropped.
+        float32 (n, h, w) in logits; with the head's bias its sum is the logit, without dropout.
     """
     import keras
 
@@ -38,16 +38,16 @@ def signed_map(network: keras.Model) -> keras.KerasTensor:
 
 
 def explain(network: keras.Model) -> keras.Model:
-    """Return a model that shares the network's layers and gives everything an answer needs.
+    """Return a model that shares the network's layers and adds map and embedding to its outputs.
 
     Args:
-        network: what ``model_builder.build_model`` made, with its final weights: the map's kernel is a
-            copy of the head's at this moment.
+        network: as ``model_builder.build_model`` returns it, with its final weights: the map's kernel is
+            a copy of the head's at this moment.
 
     Returns:
         A model from float32 (n, size, size, 3) to a dict of float32: ``logit`` (n,), ``map``
         (n, h, w) signed, ``embedding`` (n, channels): two feature maps from the middle of the
-        network, pooled, in which pictures of another kind differ most (see ``utils.model.ood``), and
+        network, pooled, which separate out-of-distribution pictures best (see ``utils.model.ood``), and
         ``region`` (n, regions) probabilities where the network has that head.
 
     Source:
@@ -77,7 +77,7 @@ def explain(network: keras.Model) -> keras.Model:
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What one forward pass gives for n radiographs.
+    """Outputs of one forward pass for n radiographs.
 
     Args:
         logit: float32 (n,), of the positive class, before calibration.
@@ -86,8 +86,7 @@ class Outputs:
         region: float32 (n, regions) probabilities, or None without that head.
 
     Raises:
-        SetupError: something in it is no finite number. Compared with a threshold, that would be a
-            "Normal".
+        SetupError: a value is not finite; NaN compared with a threshold would give "Normal".
     """
 
     logit: np.ndarray
@@ -98,13 +97,10 @@ class Outputs:
     def __post_init__(self) -> None:
         for values in (self.logit, self.map, self.embedding, self.region):
             if values is not None and not np.isfinite(values).all():
-                raise SetupError(
-                    "the network's answer is no finite number; this installation does not compute as it "
-                    "should"
-                )
+                raise SetupError("model.not_finite")
 
     @classmethod
     def of(cls, arrays: Mapping[str, object]) -> Outputs:
-        """Make the record from what the explained model returned, tensors or arrays."""
+        """Return the record of the explained model's outputs, tensors or arrays."""
         named = {name: np.asarray(values, np.float32) for name, values in arrays.items()}
         return cls(named[LOGIT], named[MAP], named[EMBEDDING], named.get(REGION))

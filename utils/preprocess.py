@@ -1,9 +1,9 @@
-"""What the network sees: a radiograph without its frame, fitted into a square of bytes, scaled by a table.
+"""Preprocessing: a radiograph's content crop, fitted into a square of bytes, scaled by a table.
 
-This is the one definition that training, evaluation and serving share. A frame, as collimation, screenshots
-and exported pages have it, is cut off: the bone in it would be seen the smaller. ``fit`` ends in uint8, so a
-cache of fitted images is small and exact; ``scale`` is a table of 256 rows, so that the numpy code here
-and the layer that training runs inside its graph (``utils.training.augmentation.Scale``) agree to the bit.
+Training, evaluation and serving share this definition. The border of a picture (collimation, screenshot
+margins, an exported page) is cut off, since it would make the bone smaller. ``fit`` returns uint8, so that a
+cache of fitted images is small and exact; ``scale`` is a table of 256 rows, so that the numpy code here and
+the layer in the training graph (``utils.training.augmentation.Scale``) agree to the bit.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ SCALINGS: Registry[np.ndarray] = Registry(
 
 @dataclass(frozen=True)
 class PreprocessSpec:
-    """How a radiograph becomes the network's input; stored in the bundle's sidecar.
+    """Preprocessing parameters; stored in the bundle's sidecar.
 
     Args:
         image_size: side of the square input, pixels.
         scaling: name in SCALINGS.
-        fit: how a picture is brought to the square; "letterbox" is the only way there is.
+        fit: the way to a square; "letterbox" is the only one.
         version: of this module's arithmetic; a bundle of another version is refused.
 
     Raises:
@@ -73,12 +73,18 @@ class PreprocessSpec:
     def __post_init__(self) -> None:
         if self.version != VERSION or self.fit != LETTERBOX:
             raise BundleError(
-                f"preprocessing version {self.version} with fit {self.fit!r} is not known here; "
-                f"this release reads version {VERSION} with fit {LETTERBOX!r}"
+                "model.unknown_preprocessing",
+                version=self.version,
+                fit=self.fit,
+                known_version=VERSION,
+                known_fit=LETTERBOX,
             )
         if not SMALLEST <= self.image_size <= LARGEST:
             raise BundleError(
-                f"image size {self.image_size} is outside {SMALLEST} to {LARGEST} pixels"
+                "model.image_size_out_of_range",
+                size=self.image_size,
+                smallest=SMALLEST,
+                largest=LARGEST,
             )
         SCALINGS[self.scaling]
 
@@ -88,7 +94,7 @@ class PreprocessSpec:
 
 
 def fit(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Fit what is seen of a radiograph into a square: aspect kept, centred, black around it.
+    """Fit the content crop of a radiograph into a square: aspect kept, centred, black around it.
 
     Args:
         pixels: float32 (height, width) in [0, 1].
@@ -102,11 +108,11 @@ def fit(pixels: np.ndarray, size: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class NetworkInput:
-    """One radiograph as the network sees it.
+    """Network input of one radiograph.
 
     Args:
         pixels: uint8 (size, size), before scaling.
-        crop: content crop that they show, in pixels of the picture in its file.
+        crop: their content crop, in pixels of the picture in its file.
     """
 
     pixels: np.ndarray
@@ -122,7 +128,7 @@ def network_input(radiograph: Radiograph, size: int) -> NetworkInput:
 
 
 def letterbox(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Fit a whole picture into a square; arguments and outcome are those of :func:`fit`."""
+    """Fit a whole picture into a square; see :func:`fit`."""
     height, width = pixels.shape
     place = placement(height, width, size)
     inner = resize(pixels, place.height, place.width)
@@ -146,5 +152,5 @@ def scale(fitted: np.ndarray, scaling: str) -> np.ndarray:
 
 
 def preprocess(pixels: np.ndarray, spec: PreprocessSpec) -> np.ndarray:
-    """Turn one radiograph's pixels, float32 (height, width), into float32 (size, size, 3)."""
+    """Return the network's input, float32 (size, size, 3), for pixels float32 (height, width)."""
     return scale(fit(pixels, spec.image_size), spec.scaling)

@@ -193,7 +193,7 @@ class WrongAlone:
 def test_both_forms_must_reproduce_the_golden_example(shared):
     assert shared.threads != shared.lone_threads
     _checked(WrongAlone(shared, 0.0))
-    with pytest.raises(BundleError, match="golden"):
+    with pytest.raises(BundleError, match="self-test"):
         _checked(WrongAlone(shared, 1.0))
 
 
@@ -264,14 +264,14 @@ def test_a_network_that_fails_its_golden_example_is_refused_by_either_engine(
 ):
     model = altered_golden(tmp_path, by=1.0)
     for kind in ENGINES:
-        with pytest.raises(BundleError, match="golden"):
+        with pytest.raises(BundleError, match="self-test"):
             load_engine(model, kind, cache=tmp_path / "cache")
     assert "TensorFlow runs the network instead" not in caplog.text
 
 
 def test_no_fallback_mends_a_damaged_bundle(tmp_path, without_openvino):
     model = altered_golden(tmp_path, by=1.0)
-    with pytest.raises(BundleError, match="golden"):
+    with pytest.raises(BundleError, match="self-test"):
         load_engine(model, cache=tmp_path / "cache")
 
 

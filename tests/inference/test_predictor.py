@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.bundles import altered_sidecar, opinion, tiny_bundle
-from tests.support.engines import Noting
+from tests.support.bundles import altered_sidecar, fixed_ood_detector, tiny_bundle
+from tests.support.engines import RecordingEngine
 from tests.support.pictures import draw_radiograph, encode
 from utils.errors import NotARadiograph, UnreadableImage
 from utils.imaging.radiograph import Limits
@@ -146,7 +146,7 @@ def test_a_bundle_without_region_head_gives_none(tmp_path: Path, png: bytes) -> 
 def test_whether_a_reading_is_alone_is_asked_when_its_forward_pass_begins(
     reader: Predictor, png: bytes
 ) -> None:
-    engine = Noting(reader.engine)
+    engine = RecordingEngine(reader.engine)
     noting, asked = Predictor(engine), []
 
     def alone() -> bool:
@@ -245,7 +245,7 @@ def test_without_a_prevalence_or_without_figures_an_answer_has_no_worth(
 def test_a_doubt_about_the_picture_is_said_beside_the_result(
     tmp_path: Path, png: bytes, said: tuple[str, ...], certainty: str
 ) -> None:
-    bundle = tiny_bundle(tmp_path, threshold=0.3, doubt=(0.2, 0.4), ood_detector=opinion(*said))
+    bundle = tiny_bundle(tmp_path, threshold=0.3, doubt=(0.2, 0.4), ood_detector=fixed_ood_detector(*said))
     answer = load_predictor(bundle).read(png).as_json()
     assert [warning["code"] for warning in answer["warnings"]] == list(said)
     assert answer["prediction"] == "Fracture Detected"
@@ -258,7 +258,7 @@ def test_of_a_picture_that_is_no_radiograph_nothing_is_said_but_why(
     tmp_path: Path, png: bytes
 ) -> None:
     bundle = tiny_bundle(
-        tmp_path, ood_detector=opinion(UNLIKE_TRAINING, UNSUPPORTED_REGION, NOT_A_RADIOGRAPH)
+        tmp_path, ood_detector=fixed_ood_detector(UNLIKE_TRAINING, UNSUPPORTED_REGION, NOT_A_RADIOGRAPH)
     )
     reading = load_predictor(bundle, prevalence=0.1).read(png, page=True)
     answer = reading.as_json()

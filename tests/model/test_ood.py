@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import LedoitWolf
 
-from tests.support.bundles import opinion
+from tests.support.bundles import fixed_ood_detector
 from utils.errors import SetupError
 from utils.model.ood import (
     CODES,
@@ -53,27 +53,27 @@ def test_a_doubt_is_raised_without_cause_as_seldom_as_it_says(
     fitted: OODDetector, code: str
 ) -> None:
     fresh = cloud(4000, 0, 5)
-    raised = np.mean([code in fitted.doubts(row) for row in fresh])
+    raised = np.mean([code in fitted.codes(row) for row in fresh])
     assert raised <= 2 * FALSE_ALARMS[code] + 0.005
 
 
 def test_what_is_learned_of_is_told_apart(fitted: OODDetector) -> None:
-    assert all(NOT_A_RADIOGRAPH in fitted.doubts(row) for row in cloud(50, 6, 6))
-    assert all(INVERTED in fitted.doubts(row) for row in cloud(50, -6, 7))
-    assert not any(NOT_A_RADIOGRAPH in fitted.doubts(row) for row in cloud(50, -6, 7))
+    assert all(NOT_A_RADIOGRAPH in fitted.codes(row) for row in cloud(50, 6, 6))
+    assert all(INVERTED in fitted.codes(row) for row in cloud(50, -6, 7))
+    assert not any(NOT_A_RADIOGRAPH in fitted.codes(row) for row in cloud(50, -6, 7))
 
 
 def test_something_never_seen_of_another_kind_is_unsupported(fitted: OODDetector) -> None:
     # Away from all, along both borders: neither towards strangers nor towards what is inverted.
     along = np.linalg.qr(np.column_stack([fitted.borders, np.eye(CHANNELS)]))[0][:, 2]
     aside = fitted.mean + 12 * along @ np.linalg.inv(fitted.whitening)
-    assert fitted.doubts(aside.astype(np.float32)) == (UNSUPPORTED_REGION,)
+    assert fitted.codes(aside.astype(np.float32)) == (UNSUPPORTED_REGION,)
 
 
 def test_beyond_the_border_itself_a_stranger_need_not_be_far_away(fitted: OODDetector) -> None:
     near = replace(fitted, limits={**fitted.limits, UNLIKE_TRAINING: 1e9, UNSUPPORTED_REGION: 1e9})
-    assert all(near.doubts(row) == (NOT_A_RADIOGRAPH,) for row in cloud(50, 6, 6))
-    assert not any(NOT_A_RADIOGRAPH in near.doubts(row) for row in cloud(400, 0, 7))
+    assert all(near.codes(row) == (NOT_A_RADIOGRAPH,) for row in cloud(50, 6, 6))
+    assert not any(NOT_A_RADIOGRAPH in near.codes(row) for row in cloud(400, 0, 7))
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,14 @@ def test_beyond_the_border_itself_a_stranger_need_not_be_far_away(fitted: OODDet
 def test_of_the_doubts_about_distance_the_gravest_is_told(
     said: tuple[str, ...], told: tuple[str, ...]
 ) -> None:
-    assert opinion(*said, channels=4).doubts(np.ones(4, np.float32)) == told
+    assert fixed_ood_detector(*said, channels=4).codes(np.ones(4, np.float32)) == told
 
 
 def test_arrays_that_do_not_fit_together_are_refused() -> None:
-    whole = opinion(channels=4)
-    with pytest.raises(SetupError, match="does not fit together"):
+    whole = fixed_ood_detector(channels=4)
+    with pytest.raises(SetupError, match="do not fit together"):
         OODDetector(whole.mean, whole.whitening[:3], whole.borders, whole.offsets, whole.limits)
-    with pytest.raises(SetupError, match="does not fit together"):
+    with pytest.raises(SetupError, match="do not fit together"):
         OODDetector(
             whole.mean, whole.whitening, whole.borders, whole.offsets, {UNLIKE_TRAINING: 1.0}
         )

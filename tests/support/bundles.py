@@ -1,4 +1,4 @@
-"""A real bundle of a small network with random weights, for tests that need one to answer."""
+"""Bundles of a small network with random weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from utils.model.architectures import ARCHITECTURES
-from utils.model.bundle import TrainingManifest, save_bundle
+from utils.model.bundle_writer import save_bundle
+from utils.model.manifest import TrainingManifest
 from utils.model.ood import CODES, OODDetector
 from utils.model.self_test import self_test_input
 from utils.model.sidecar import (
@@ -74,7 +75,7 @@ def tiny_bundle(
             "split": split or {"seed": seed, "fractions": [0.7, 0.15, 0.15]},
         },
         metrics={},
-        seen=TrainingManifest(frozenset(), np.zeros((0, 32), np.uint8)),
+        manifest=TrainingManifest(frozenset(), np.zeros((0, 32), np.uint8)),
         ood_detector=ood_detector,
     )
     return path
@@ -82,7 +83,7 @@ def tiny_bundle(
 
 @contextmanager
 def altered_sidecar(model: Path) -> Iterator[dict[str, Any]]:
-    """Yield a sidecar's content to change; it is written back with the checksum of what it says then."""
+    """Yield a sidecar's content to change; it is written back with its new checksum."""
     path = sidecar_path(model)
     content = json.loads(path.read_text())
     yield content
@@ -90,11 +91,11 @@ def altered_sidecar(model: Path) -> Iterator[dict[str, Any]]:
     path.write_text(json.dumps(content))
 
 
-def opinion(*said: str, channels: int = 192) -> OODDetector:
-    """Return a familiarity that says these codes of every picture, and no others.
+def fixed_ood_detector(*codes: str, channels: int = 192) -> OODDetector:
+    """Return an OOD detector that reports these codes for every picture.
 
     Args:
-        said: the codes.
+        codes: of utils.model.ood.CODES.
         channels: of the embedding; 192 is the custom network's.
     """
     nothing = np.zeros((channels, channels), np.float32)
@@ -103,5 +104,5 @@ def opinion(*said: str, channels: int = 192) -> OODDetector:
         whitening=nothing,
         borders=nothing[:, :2],
         offsets=np.zeros(2, np.float32),
-        limits={code: -1.0 if code in said else 1.0 for code in CODES},
+        limits={code: -1.0 if code in codes else 1.0 for code in CODES},
     )

@@ -7,18 +7,22 @@ counted.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from utils.datasets.duplicates import near_duplicates_of
-from utils.datasets.image_cache import PreparedImages
+from utils.datasets.image_cache import PreparedImages, prepare_images
+from utils.datasets.readers import read_dataset
 from utils.datasets.sample import Dataset, Sample
 from utils.datasets.split import Split, split_dataset
-from utils.errors import DatasetError
+from utils.errors import DatasetError, InputError
 from utils.evaluation.metrics import LEVEL
+from utils.evaluation.ood import OODFolder, evaluate_ood, find_ood_folders
 from utils.evaluation.predictive_values import PREVALENCES
+from utils.evaluation.recalibration import check_target, fit_recalibration, save_recalibration
 from utils.evaluation.report_schema import (
     Bootstrap,
     DatasetRecord,
@@ -26,14 +30,118 @@ from utils.evaluation.report_schema import (
     LeftOut,
     ModelRecord,
 )
-from utils.evaluation.strata import Evaluation, ScoredImages, tables
-from utils.inference.engine import Engine
-from utils.model.bundle import Bundle, read_manifest, read_ood_detector
+from utils.evaluation.scored_images import Evaluation, read_names, score
+from utils.evaluation.strata import tables
+from utils.imaging.radiograph import Limits
+from utils.inference.engine import Engine, load_engine
+from utils.inference.predictor import Predictor
+from utils.model.bundle import Bundle, read_bundle, read_manifest
 from utils.model.manifest import TrainingManifest
 
 TEST, ALL = "test", "all"
 # From this share of images in the training manifest on, these are the data the model was trained on.
 KNOWN_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What to evaluate and how: the flags of evaluate.py, by their names."""
+
+    model: Path
+    data: Path
+    dataset: str
+    region: Sequence[str]
+    part: str
+    only: Path | None
+    prevalence: Sequence[float]
+    ood: Sequence[Path]
+    resamples: int
+    seed: int
+    batch_size: int
+    cache: Path
+    quiet: bool
+    recalibrate: bool
+    local_threshold: float | None
+    save: Path | None
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationInputs:
+    """What a request names, found and checked: dataset, ids of ``only``, folders of OOD samples."""
+
+    image_size: int
+    dataset: Dataset
+    only: Collection[str] | None
+    ood_folders: tuple[OODFolder, ...]
+
+
+def read_inputs(request: EvaluationRequest) -> EvaluationInputs:
+    """Find and check everything that a request names, before any slow work.
+
+    Raises:
+        InputError: something of it is missing or unusable.
+        SetupError: the model is.
+    """
+    local = request.recalibrate or request.local_threshold is not None
+    if request.save and not local:
+        raise InputError("evaluation.nothing_to_save")
+    image_size = read_bundle(request.model).preprocess.image_size
+    dataset = read_dataset(request.data, request.dataset, request.region)
+    only = read_names(request.only, dataset.samples) if request.only else None
+    ood_folders = find_ood_folders(request.ood)
+    if request.save:
+        check_target(request.save, request.model)
+    return EvaluationInputs(image_size, dataset, only, ood_folders)
+
+
+def run_evaluation(
+    request: EvaluationRequest,
+    inputs: EvaluationInputs,
+    *,
+    engine: str,
+    engine_cache: Path | None,
+    limits: Limits,
+) -> Evaluation:
+    """Evaluate a bundle as requested: figures, recalibration, out-of-distribution samples.
+
+    Args:
+        request, inputs: see ``read_inputs``.
+        engine, engine_cache: see ``engine.load_engine``.
+        limits: of the out-of-distribution samples.
+
+    Raises:
+        InputError, SetupError: see ``evaluate``, ``fit_recalibration`` and ``load_engine``.
+    """
+    running: dict[str, Any] = {"batch_size": request.batch_size, "progress": not request.quiet}
+    prepared = prepare_images(
+        inputs.dataset.samples, inputs.image_size, request.cache, progress=not request.quiet
+    )
+    loaded = load_engine(request.model, engine, cache=engine_cache)
+    evaluation = evaluate(
+        loaded,
+        inputs.dataset,
+        prepared,
+        part=request.part,
+        only=inputs.only,
+        resamples=request.resamples,
+        seed=request.seed,
+        prevalences=request.prevalence,
+        **running,
+    )
+    if request.recalibrate or request.local_threshold is not None:
+        local = fit_recalibration(
+            evaluation,
+            recalibrate=request.recalibrate,
+            sensitivity=request.local_threshold,
+            seed=request.seed,
+        )
+        evaluation = local.evaluation
+        if request.save:
+            save_recalibration(local, prepared, request.save)
+    if inputs.ood_folders:
+        predictor = Predictor(loaded, limits=limits)
+        evaluation = evaluate_ood(evaluation, predictor, inputs.ood_folders, **running)
+    return evaluation
 
 
 def evaluate(
@@ -96,9 +204,20 @@ def evaluate(
         raise DatasetError(
             "evaluation.nothing_left", images=int(requested.sum()), part=part, **counts
         )
-    scored = _score(engine, prepared, rows, parts, split, batch_size, progress)
+    scored = score(
+        engine, prepared, rows, parts, split.groups, batch_size=batch_size, progress=progress
+    )
     report = EvaluationReport(
-        model=describe_model(bundle),
+        model=ModelRecord(
+            sha256=bundle.sha256,
+            architecture=bundle.architecture,
+            image_size=bundle.preprocess.image_size,
+            trained_on=bundle.training.get("dataset"),
+            labels=bundle.labels,
+            threshold=bundle.threshold,
+            doubt=bundle.doubt,
+            chosen_by=bundle.chosen_by,
+        ),
         dataset=DatasetRecord(
             name=dataset.name,
             meaning=dataset.meaning,
@@ -176,63 +295,4 @@ def _no_test_part(source: str, known: bool, in_manifest: int, images: int) -> Da
         return DatasetError("evaluation.test_part_empty")
     return DatasetError(
         "evaluation.no_test_part", source=source, in_manifest=in_manifest, images=images
-    )
-
-
-def _score(
-    engine: Engine,
-    prepared: PreparedImages,
-    rows: np.ndarray,
-    parts: Sequence[str],
-    split: Split,
-    batch_size: int,
-    progress: bool,
-) -> ScoredImages:
-    """Run the network over the chosen rows."""
-    from tqdm import tqdm
-
-    chunks = [rows[start : start + batch_size] for start in range(0, rows.size, batch_size)]
-    with tqdm(total=rows.size, desc="evaluating", unit="image", disable=not progress) as bar:
-        outputs = []
-        for chunk in chunks:
-            outputs.append(engine.run(np.asarray(prepared.images[chunk])))
-            bar.update(chunk.size)
-    logit = np.concatenate([output.logit for output in outputs])
-    regions = [output.region.argmax(axis=1) for output in outputs if output.region is not None]
-    region = None
-    if regions:
-        region = tuple(engine.bundle.regions[row] for row in np.concatenate(regions))
-    ood_detector = read_ood_detector(engine.bundle)
-    input_warnings = None
-    if ood_detector:
-        input_warnings = tuple(
-            ood_detector.doubts(embedding) for output in outputs for embedding in output.embedding
-        )
-    samples = tuple(prepared.samples[row] for row in rows)
-    return ScoredImages(
-        samples=samples,
-        files=tuple(prepared.files[row] for row in rows),
-        parts=tuple(parts[row] for row in rows),
-        groups=tuple(split.groups[row] for row in rows),
-        labels=np.array([sample.label for sample in samples]),
-        logit=logit,
-        probability=np.asarray(engine.bundle.calibration.probability(logit)),
-        maps=np.concatenate([output.map for output in outputs]),
-        region=region,
-        input_warnings=input_warnings,
-        map_offset=engine.bundle.map_offset,
-    )
-
-
-def describe_model(bundle: Bundle) -> ModelRecord:
-    """Return what identifies the model and its decision."""
-    return ModelRecord(
-        sha256=bundle.sha256,
-        architecture=bundle.architecture,
-        image_size=bundle.preprocess.image_size,
-        trained_on=bundle.training.get("dataset"),
-        labels=bundle.labels,
-        threshold=bundle.threshold,
-        doubt=bundle.doubt,
-        chosen_by=bundle.chosen_by,
     )

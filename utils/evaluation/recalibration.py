@@ -17,7 +17,6 @@ from utils.datasets.duplicates import fingerprints
 from utils.datasets.image_cache import PreparedImages
 from utils.datasets.split import part_of
 from utils.errors import DatasetError, InputError
-from utils.evaluation.evaluate import describe_model
 from utils.evaluation.report_schema import (
     FIGURES,
     DecisionValues,
@@ -27,11 +26,14 @@ from utils.evaluation.report_schema import (
     Performance,
     RecalibrationRecord,
 )
-from utils.evaluation.strata import Evaluation, ScoredImages, performance, tables
+from utils.evaluation.scored_images import Evaluation, ScoredImages
+from utils.evaluation.strata import performance, tables
 from utils.messages import sentence
-from utils.model.bundle import Bundle, read_manifest, save_variant
-from utils.model.calibration import Calibration, choose_operating_point, fit_calibration
+from utils.model.bundle import Bundle, read_manifest
+from utils.model.bundle_writer import save_variant
+from utils.model.calibration import Calibration, fit_calibration
 from utils.model.manifest import TrainingManifest
+from utils.model.operating_point import choose_operating_point
 from utils.model.sidecar import CalibrationSection, Decision
 
 FITTING, REST = "fitting", "rest"
@@ -117,7 +119,9 @@ def fit_recalibration(
         worse=_degraded(before, new.images.figures),
         figures_before=before,
     )
-    changes = {"model": describe_model(decided), "recalibration": record, **dict(new)}
+    decided_by = {name: getattr(decision, name) for name in ("threshold", "doubt", "chosen_by")}
+    model = report.model.model_copy(update=decided_by)
+    changes = {"model": model, "recalibration": record, **dict(new)}
     return Recalibration(
         Evaluation(decided, evaluation.dataset, rest, report.model_copy(update=changes)),
         bundle,
@@ -183,7 +187,7 @@ def save_recalibration(local: Recalibration, prepared: PreparedImages, path: Pat
             # The localisation does not depend on the decision.
             "test": {**report.images.figures.model_dump(), "localisation": marked},
         },
-        seen=_manifest(read_manifest(original), local.fitting, prepared),
+        manifest=_manifest(read_manifest(original), local.fitting, prepared),
     )
 
 

@@ -161,7 +161,7 @@ def _checked(engine: Engine) -> Engine:
     example = self_test_input(bundle.preprocess.image_size)
     for alone in (False, True) if engine.lone_threads != engine.threads else (False,):
         outputs = engine.run(example, alone=alone)
-        check_self_test(bundle.sidecar.self_test, outputs, room=ROOM[engine.precision])
+        check_self_test(bundle.sidecar.self_test, outputs, factor=ROOM[engine.precision])
     return engine
 
 

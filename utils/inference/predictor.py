@@ -207,7 +207,7 @@ class Predictor:
     ) -> Prediction:
         """Turn row ``row`` of a forward pass into the reading of the radiograph it belongs to."""
         bundle = self.bundle
-        doubts = self._ood_detector.doubts(outputs.embedding[row]) if self._ood_detector else ()
+        doubts = self._ood_detector.codes(outputs.embedding[row]) if self._ood_detector else ()
         logit = float(outputs.logit[row])
         probability = bundle.calibration.probability(logit)
         positive = probability >= bundle.threshold

@@ -1,4 +1,4 @@
-"""The networks that can be trained, as data: which backbone, which input scaling, which paper."""
+"""Table of the architectures: backbone, input scaling, paper, feature maps."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Architecture:
         paper: where it is described.
         finer: its layers whose feature maps have twice and four times as many cells a side as the
             last one: the fine map is made of all three.
-        shift: how far right of and below the middle of its share of the input a cell of the last
-            feature map looks, pixels. Convolutions of stride 2 that pad one side alone, or by more than
-            half their size, move what they see; the sum over the strides 2 to 32 is what stands here.
-        fine_shift: the same of the fine map, whose detail comes from the finest of the three.
+        centre_offset: receptive-field centre offset of the last feature map, pixels right and down.
+            Convolutions of stride 2 that pad one side alone, or by more than half their size, move the
+            centre; this is the sum over the strides 2 to 32.
+        fine_centre_offset: the same of the fine map, whose detail comes from the finest of the three.
     """
 
     backbone: str
     scaling: str
     paper: str
     finer: tuple[str, str]
-    shift: float = 0.0
-    fine_shift: float = 0.0
+    centre_offset: float = 0.0
+    fine_centre_offset: float = 0.0
 
 
 DEFAULT_ARCHITECTURE = "densenet121"
@@ -50,40 +50,40 @@ ARCHITECTURES: Registry[Architecture] = Registry(
             "caffe",
             "arXiv:1512.03385",
             finer=("conv4_block6_out", "conv3_block4_out"),
-            shift=-15.5,
-            fine_shift=-5.5,
+            centre_offset=-15.5,
+            fine_centre_offset=-5.5,
         ),
         "densenet121": Architecture(
             "DenseNet121",
             "torch",
             "arXiv:1608.06993",
             finer=("pool4_relu", "pool3_relu"),
-            shift=-1.5,
-            fine_shift=-1.5,
+            centre_offset=-1.5,
+            fine_centre_offset=-1.5,
         ),
         "densenet169": Architecture(
             "DenseNet169",
             "torch",
             "arXiv:1608.06993",
             finer=("pool4_relu", "pool3_relu"),
-            shift=-1.5,
-            fine_shift=-1.5,
+            centre_offset=-1.5,
+            fine_centre_offset=-1.5,
         ),
         "efficientnetb0": Architecture(
             "EfficientNetB0",
             "raw",
             "arXiv:1905.11946",
             finer=("block6a_expand_activation", "block4a_expand_activation"),
-            shift=15.5,
-            fine_shift=3.5,
+            centre_offset=15.5,
+            fine_centre_offset=3.5,
         ),
         "mobilenetv2": Architecture(
             "MobileNetV2",
             "tf",
             "arXiv:1801.04381",
             finer=("block_13_expand_relu", "block_6_expand_relu"),
-            shift=15.5,
-            fine_shift=3.5,
+            centre_offset=15.5,
+            fine_centre_offset=3.5,
         ),
     },
 )

@@ -1,7 +1,7 @@
-"""From the network's logit to a probability that means what it says, and to the point where it decides.
+"""Platt scaling: a slope and an intercept that calibrate the network's logit.
 
-Class weighting during training shifts the logits, so what leaves the network is no probability: a slope
-and an intercept, fitted on the validation part alone, make it one. The same part chooses the threshold.
+Class weighting during training shifts the logits, so that their logistic function is no probability. Slope
+and intercept are fitted on the validation part alone.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ from utils.errors import DatasetError, InputError
 
 # A calibration never reorders images, whatever the validation part looks like.
 MIN_SLOPE = 1e-3
-# Thresholds lie this far (relative) below a probability where nothing lower was seen to lie between.
-_MARGIN = 1e-6
 
 Numbers = np.ndarray | Sequence[float]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The straight line that turns a logit into the logit of a calibrated probability.
+    """Straight line from the network's logit to the logit of a calibrated probability.
 
     Args:
         slope: factor on the network's logit, above 0.
@@ -40,10 +38,7 @@ class Calibration:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.slope) and math.isfinite(self.intercept) and self.slope > 0):
-            raise InputError(
-                f"a calibration needs a positive slope and a finite intercept, "
-                f"got {self.slope} and {self.intercept}"
-            )
+            raise InputError("model.calibration_range", slope=self.slope, intercept=self.intercept)
 
     @overload
     def probability(self, logits: float) -> float: ...
@@ -60,32 +55,16 @@ class Calibration:
         return float(probability) if probability.ndim == 0 else probability
 
     def logit(self, probability: float) -> float:
-        """Return the network's logit that is given this probability; infinite for 0 and 1."""
+        """Return the network's logit that has this probability; infinite for 0 and 1."""
         if not 0.0 < probability < 1.0:
             return math.inf if probability >= 1.0 else -math.inf
         return (math.log(probability / (1.0 - probability)) - self.intercept) / self.slope
 
 
-@dataclass(frozen=True)
-class OperatingPoint:
-    """Where probabilities become decisions: positive at or above the threshold.
-
-    Args:
-        threshold: in [0, 1].
-        doubt: from the first probability on, and below the second, an answer is doubtful; the
-            threshold lies between them.
-        chosen_by: the rule and what it reached, one sentence for people.
-    """
-
-    threshold: float
-    doubt: tuple[float, float]
-    chosen_by: str
-
-
 def fit_calibration(logits: Numbers, labels: Numbers) -> Calibration:
     """Fit slope and intercept by maximum likelihood: logistic regression without a penalty.
 
-    Two kinds of validation part have no usable maximum, and get what stands here instead:
+    Two kinds of validation part have no usable maximum:
 
     - Classes that one logit separates would drive the slope to infinity. They are fitted to Platt's
       targets, (positives + 1) / (positives + 2) and 1 / (negatives + 2), whose maximum is finite.
@@ -110,7 +89,7 @@ def fit_calibration(logits: Numbers, labels: Numbers) -> Calibration:
     """
     from scipy.optimize import minimize
 
-    scores, truth = _checked(logits, labels, "logits")
+    scores, truth = checked_scores(logits, labels, "logits")
     positive, negative = scores[truth], scores[~truth]
     targets = truth.astype(np.float64)
     if positive.min() >= negative.max() or negative.min() >= positive.max():
@@ -141,103 +120,25 @@ def fit_calibration(logits: Numbers, labels: Numbers) -> Calibration:
     return Calibration(slope=slope, intercept=float(found.x[1]) - slope * middle)
 
 
-def choose_operating_point(
-    probabilities: Numbers,
-    labels: Numbers,
-    *,
-    sensitivity: float = 0.90,
-    part: str = "validation",
-) -> OperatingPoint:
-    """Choose the highest threshold that keeps a sensitivity, and the doubt zone around it.
-
-    A missed fracture costs more than a false alarm, so sensitivity comes first and the specificity is
-    what is left. The threshold is put midway between the lowest probability that must still be called
-    positive and the next lower one seen, so that rounding moves no image across it.
-
-    The doubt zone is where the two kinds of error are most of what is decided: below its lower edge lie
-    at most half of the misses that the sensitivity allows (it is the threshold for (1 + sensitivity) /
-    2), and at or above its upper edge at most half of the false alarms that the threshold makes.
-
-    Args:
-        probabilities: (n,) calibrated, of the validation part.
-        labels: (n,) 0 or 1.
-        sensitivity: least share of positives to be called positive, above 0 and at most 1.
-        part: what the images are called in the rule's words.
-
-    Returns:
-        Threshold, doubt zone and the rule in words, with the sensitivity reached, its Wilson interval
-        and the specificity.
+def checked_scores(scores: Numbers, labels: Numbers, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores as float64 and labels as bool, both (n,), with both classes in them.
 
     Raises:
         DatasetError: an empty part, or one with a single class.
-        InputError: a probability or a sensitivity out of its range.
+        InputError: different lengths, or a score that is not finite; ``kind`` names the scores.
     """
-    from scipy.stats import binomtest
-
-    if not 0.0 < sensitivity <= 1.0:
-        raise InputError(
-            f"the sensitivity to keep must be above 0 and at most 1, got {sensitivity}"
-        )
-    scores, truth = _checked(probabilities, labels, "probabilities")
-    if scores.min() < 0.0 or scores.max() > 1.0:
-        raise InputError("the probabilities lie outside 0 to 1; calibrate the logits first")
-    threshold = _threshold_keeping(scores, truth, sensitivity)
-    lower = _threshold_keeping(scores, truth, (1.0 + sensitivity) / 2.0)
-    upper = max(threshold, _threshold_halving_false_alarms(scores, truth, threshold))
-
-    called = scores >= threshold
-    positives, hits = int(truth.sum()), int((called & truth).sum())
-    interval = binomtest(hits, positives).proportion_ci(0.95, method="wilson")
-    specificity = float((~called & ~truth).sum() / (~truth).sum())
-    chosen_by = (
-        f"highest threshold with a sensitivity of at least {sensitivity:.2f} on the {part} part: "
-        f"{hits} of {positives} positives ({hits / positives:.3f}, 95 % Wilson interval "
-        f"{interval.low:.3f} to {interval.high:.3f}) at a specificity of {specificity:.3f}; "
-        f"doubtful where half of its misses and half of its false alarms lie"
-    )
-    return OperatingPoint(threshold, (lower, upper), chosen_by)
-
-
-def _threshold_keeping(scores: np.ndarray, truth: np.ndarray, sensitivity: float) -> float:
-    """Highest threshold that calls at least this share of the positives positive."""
-    ranked = np.sort(scores[truth])[::-1]
-    # Rounded before the ceiling: 0.9 * 10 must need 9 positives, not 10 for a rounding error.
-    needed = max(1, math.ceil(round(sensitivity * ranked.size, 9)))
-    return _below(scores, float(ranked[needed - 1]))
-
-
-def _threshold_halving_false_alarms(
-    scores: np.ndarray, truth: np.ndarray, threshold: float
-) -> float:
-    """Lowest threshold with at most half of the false alarms of the one given."""
-    alarms = np.sort(scores[~truth & (scores >= threshold)])[::-1]
-    if alarms.size == 0:
-        return threshold
-    first_called_off = float(alarms[alarms.size // 2])
-    higher = scores[scores > first_called_off]
-    return float((first_called_off + higher.min()) / 2) if higher.size else first_called_off
-
-
-def _below(scores: np.ndarray, score: float) -> float:
-    """A number between a score and the next lower one seen."""
-    lower = scores[scores < score]
-    return float((lower.max() + score) / 2) if lower.size else score * (1.0 - _MARGIN)
-
-
-def _checked(scores: Numbers, labels: Numbers, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores as float64 and labels as bool, both (n,), with both classes in them."""
     values = np.asarray(scores, np.float64).reshape(-1)
     truth = np.asarray(labels).reshape(-1) == 1
     if values.size != truth.size:
-        raise InputError(f"{values.size} {kind} do not fit {truth.size} labels")
+        raise InputError("model.lengths_differ", values=values.size, kind=kind, labels=truth.size)
     if truth.all() or not truth.any():
         raise DatasetError(
-            f"both classes are needed to calibrate and to choose a threshold; the {values.size} "
-            f"images given hold {int(truth.sum())} positive and {int((~truth).sum())} negative ones"
+            "model.one_class",
+            images=values.size,
+            positives=int(truth.sum()),
+            negatives=int((~truth).sum()),
         )
-    if not np.isfinite(values).all():
-        raise InputError(
-            f"{int((~np.isfinite(values)).sum())} of {values.size} {kind} are not finite: the training "
-            f"diverged; lower the learning rate"
-        )
+    infinite = int((~np.isfinite(values)).sum())
+    if infinite:
+        raise InputError("model.values_not_finite", count=infinite, values=values.size, kind=kind)
     return values, truth

@@ -1,8 +1,9 @@
-"""The list of images that a model has seen, by content: its record, and the file that holds it."""
+"""Training manifest: the images that trained a model, by content."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,49 +14,45 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class TrainingManifest:
-    """The images that trained, chose or calibrated a model.
+    """The images that trained, calibrated or decided a model.
 
     Args:
         sha256: of the files, the first 16 hexadecimal digits.
         fingerprints: uint8 (n, 32), see ``datasets.duplicates.fingerprints``.
-        local: those on which a decision of its own was fitted later, on other data than it was trained
-            on; None where none was.
+        local: the images of a later recalibration on other data; None without one.
     """
 
     sha256: frozenset[str]
     fingerprints: np.ndarray
     local: TrainingManifest | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of the manifest's file."""
+        prints = np.unique(self.fingerprints, axis=0)
+        content: dict[str, Any] = {
+            "sha256": sorted(self.sha256),
+            "fingerprints": [base64.b64encode(row.tobytes()).decode() for row in prints],
+        }
+        return content if self.local is None else {**content, "local": self.local.as_json()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> TrainingManifest:
+        """Return the manifest that ``as_json`` wrote."""
+        rows = [np.frombuffer(base64.b64decode(row), np.uint8) for row in content["fingerprints"]]
+        return cls(
+            frozenset(content["sha256"]),
+            np.stack(rows) if rows else np.zeros((0, 32), np.uint8),
+            cls.from_json(content["local"]) if "local" in content else None,
+        )
+
 
 def manifest_path(model: Path) -> Path:
-    """Return where the list of images that a ``.h5`` file has seen lies."""
+    """Return the path of the training manifest of a ``.h5`` file."""
     return model.with_suffix(".seen.json")
 
 
-def manifest_text(seen: TrainingManifest) -> str:
-    """Write a list as the text of its file."""
-    return json.dumps(_as_json(seen), indent=0)
-
-
-def manifest_from_text(text: str | bytes) -> TrainingManifest:
-    """Read the text of a list's file, whose checksum has been held."""
-    return _from_json(json.loads(text))
-
-
-def _as_json(seen: TrainingManifest) -> dict[str, Any]:
-    listed: dict[str, Any] = {
-        "sha256": sorted(seen.sha256),
-        "fingerprints": [
-            base64.b64encode(row.tobytes()).decode() for row in np.unique(seen.fingerprints, axis=0)
-        ],
-    }
-    return listed if seen.local is None else {**listed, "local": _as_json(seen.local)}
-
-
-def _from_json(listed: dict[str, Any]) -> TrainingManifest:
-    rows = [np.frombuffer(base64.b64decode(row), np.uint8) for row in listed["fingerprints"]]
-    return TrainingManifest(
-        frozenset(listed["sha256"]),
-        np.stack(rows) if rows else np.zeros((0, 32), np.uint8),
-        _from_json(listed["local"]) if "local" in listed else None,
-    )
+def write_manifest(path: Path, manifest: TrainingManifest) -> str:
+    """Write a manifest and return the SHA-256 of its file."""
+    content = json.dumps(manifest.as_json(), indent=0).encode()
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""The golden example: a known input, and what a bundle's network answers to it.
+"""Self-test of an installation: a known input and the network's expected outputs.
 
 The input is made by whole-number arithmetic, so it is the same everywhere and shows no patient.
 """
@@ -11,7 +11,7 @@ from utils.errors import BundleError
 from utils.gradcam import Outputs
 from utils.model.sidecar import SelfTest
 
-# Room for another backend's or processor's float32 arithmetic, far below any lost layer's effect.
+# Tolerance for another backend's or processor's float32 arithmetic, far below the effect of a lost layer.
 ABSOLUTE, RELATIVE = 1e-3, 1e-2
 
 
@@ -24,7 +24,7 @@ def self_test_input(size: int) -> np.ndarray:
 
 
 def self_test_outputs(outputs: Outputs) -> dict[str, list[float]]:
-    """Boil a forward pass of the known input down to a few numbers that depend on every weight."""
+    """Reduce a forward pass of the known input to a few numbers that depend on every weight."""
     numbers = {
         "logit": [float(outputs.logit[0])],
         "map": [float(outputs.map[0].max()), float(outputs.map[0].min())],
@@ -45,13 +45,13 @@ def self_test_section(outputs: Outputs) -> SelfTest:
     return SelfTest(outputs=numbers, tolerance=tolerance)
 
 
-def check_self_test(self_test: SelfTest, outputs: Outputs, *, room: float = 1.0) -> None:
-    """Hold an engine's answer to the known input against the bundle's.
+def check_self_test(self_test: SelfTest, outputs: Outputs, *, factor: float = 1.0) -> None:
+    """Compare an engine's outputs for the known input with the bundle's.
 
     Args:
-        golden: the bundle's.
-        outputs: the engine's answer.
-        room: factor on the bundle's tolerance, for an engine that computes less precisely.
+        self_test: the bundle's.
+        outputs: the engine's.
+        factor: on the bundle's tolerance, for an engine that computes less precisely.
 
     Raises:
         BundleError: they differ by more than the tolerance.
@@ -59,15 +59,18 @@ def check_self_test(self_test: SelfTest, outputs: Outputs, *, room: float = 1.0)
     found = self_test_outputs(outputs)
     if found.keys() != self_test.outputs.keys():
         raise BundleError(
-            f"the golden example has {sorted(self_test.outputs)}, the network gives {sorted(found)}"
+            "model.self_test_outputs", expected=sorted(self_test.outputs), found=sorted(found)
         )
     for name, expected in self_test.outputs.items():
-        allowed = room * self_test.tolerance[name]
+        tolerance = factor * self_test.tolerance[name]
         # Shape and NaN fail too: only a difference that is known to be small passes.
         if len(found[name]) != len(expected) or not np.all(
-            np.abs(np.subtract(found[name], expected)) <= allowed
+            np.abs(np.subtract(found[name], expected)) <= tolerance
         ):
             raise BundleError(
-                f"the network answers the golden example with {name} {found[name]}, the bundle says "
-                f"{expected} (tolerance {allowed}); this installation does not compute as it should"
+                "model.self_test_failed",
+                output=name,
+                found=found[name],
+                expected=expected,
+                tolerance=tolerance,
             )

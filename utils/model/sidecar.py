@@ -1,4 +1,4 @@
-"""The schema of the JSON file beside the weights: what a bundle's sidecar must say, and nothing else."""
+"""Schema, checksum and reading of the sidecar, the JSON file beside the weights."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A field's alias is its name in the file.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True
+    )
 
 
 class ModelSection(_Section):
-    """Which network the weights belong to; ``heads`` maps a head to its labels."""
+    """Network that the weights belong to; ``heads`` maps a head to its labels."""
 
     architecture: str
     detail: Literal["coarse", "fine"] = "coarse"
@@ -33,7 +36,7 @@ class ModelSection(_Section):
 
 
 class Labels(_Section):
-    """The two answers, and what a positive label meant in the data."""
+    """Names of both classes, and the meaning of a positive label in the data."""
 
     negative: str = "Normal"
     positive: str = "Fracture Detected"
@@ -48,7 +51,7 @@ class CalibrationSection(_Section):
 
 
 class Decision(_Section):
-    """From logit to answer: calibration, threshold and the doubtful zone around it."""
+    """Calibration, threshold and the doubtful zone around it."""
 
     calibration: CalibrationSection
     threshold: Probability
@@ -73,21 +76,19 @@ class PreprocessSection(_Section):
 
 
 class MapSection(_Section):
-    """The top of the activation map's colour scale, logits, and where its cells look.
+    """Top of the activation map's colour scale, logits, and receptive-field centre offset, pixels.
 
-    ``shift`` is how far right of and below the middle of its share of the input a cell looks, pixels;
-    None for what the architecture says.
+    The offset is ``shift`` in files since version 1; None for the architecture's.
     """
 
     scale_top: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    shift: Finite | None = None
+    centre_offset: Finite | None = Field(None, alias="shift")
 
 
 class OODSection(_Section):
-    """From which score on each doubt about the picture is said, and how often that is without cause.
+    """Limit of each code's score, and the share of validation radiographs above it.
 
-    The rest of ``ood_detector.OODDetector`` lies beside the weights, in the ``.h5`` file's group of that
-    name. ``false_alarms`` are shares of the validation radiographs.
+    The arrays of ``ood.OODDetector`` are in a group of the ``.h5`` file.
     """
 
     limits: dict[str, Finite]
@@ -95,7 +96,7 @@ class OODSection(_Section):
 
 
 class SelfTest(_Section):
-    """A known input and what the network answers to it."""
+    """Known input and the network's expected outputs."""
 
     input: Literal["interference-v1"] = "interference-v1"
     outputs: dict[str, list[Finite]]
@@ -109,14 +110,10 @@ class SelfTest(_Section):
 
 
 class Sidecar(_Section):
-    """The schema of the JSON file beside the weights.
+    """Content of the JSON file beside the weights.
 
     ``familiarity`` and ``golden`` are the names of two sections in files since version 1.
     """
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True
-    )
 
     schema_version: Literal[1] = 1
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -133,7 +130,7 @@ class Sidecar(_Section):
 
     @field_validator("training")
     @classmethod
-    def _says_what_was_seen(cls, training: dict[str, Any]) -> dict[str, Any]:
+    def _names_the_manifest(cls, training: dict[str, Any]) -> dict[str, Any]:
         seen = training.get("seen")
         if not isinstance(seen, dict) or not isinstance(seen.get("sha256"), str):
             raise ValueError("seen.sha256 must name the list of images that the model has seen")
@@ -141,20 +138,20 @@ class Sidecar(_Section):
 
 
 def sidecar_path(model: Path) -> Path:
-    """Return where the sidecar of a ``.h5`` file lies."""
+    """Return the path of the sidecar of a ``.h5`` file."""
     return model.with_suffix(".json")
 
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
-    """Write a sidecar with the checksum of what it says."""
+    """Write a sidecar with the checksum of its content."""
     content = json.loads(sidecar.model_dump_json())
     path.write_text(json.dumps({**content, CHECKSUM: checksum(content)}, indent=2) + "\n")
 
 
 def checksum(content: dict[str, Any]) -> str:
-    """Return the SHA-256 of a sidecar's content, whatever its layout and without its own checksum."""
-    told = {name: value for name, value in content.items() if name != CHECKSUM}
-    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    """Return the SHA-256 of a sidecar's content without its own checksum, whatever its layout."""
+    covered = {name: value for name, value in content.items() if name != CHECKSUM}
+    canonical = json.dumps(covered, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -168,26 +165,20 @@ def read_sidecar(model: Path) -> Sidecar:
     """
     path = sidecar_path(model)
     if not path.is_file():
-        raise BundleError(
-            f"{model.name} has no sidecar {path.name} beside it, so its input size, scaling, calibration "
-            "and threshold are unknown and it cannot be used; train it with train.py, which writes both"
-        )
+        raise BundleError("model.no_sidecar", model=model.name, file=path.name)
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
-        raise BundleError(f"{path.name} is no sidecar of this release: {error}") from error
+        raise BundleError("model.invalid_sidecar", file=path.name, reason=str(error)) from error
     if not isinstance(content, dict) or CHECKSUM not in content:
-        raise BundleError(f"{path.name} is no sidecar of this release: it has no {CHECKSUM}")
+        raise BundleError("model.no_checksum", file=path.name, field=CHECKSUM)
     if content.pop(CHECKSUM) != checksum(content):
-        raise BundleError(
-            f"{path.name} does not say what it said when it was written: its checksum is wrong; take the "
-            "file that came with the weights"
-        )
+        raise BundleError("model.altered_sidecar", file=path.name)
     try:
         return Sidecar.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise BundleError(
-            f"{path.name} is no sidecar of this release: {where}: {first['msg']}"
+            "model.invalid_field", file=path.name, field=field, reason=first["msg"]
         ) from error

@@ -17,8 +17,8 @@ from typing import Any
 import keras
 
 from utils.errors import SetupError
-from utils.model.bundle import sha256_of
-from utils.model_builder import IMAGENET, RANDOM
+from utils.files import sha256_of
+from utils.model.pretrained import IMAGENET, RANDOM
 from utils.training.history import Epoch, draw_curves, write_csv, write_tensorboard
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from utils.model.architectures import ARCHITECTURES
-from utils.model_builder import RANDOM
+from utils.model.pretrained import RANDOM
 from utils.preprocess import PreprocessSpec
 
 HEAD, TUNING = "head", "fine-tuning"
@@ -18,7 +18,7 @@ class TrainingConfig:
     Args:
         architecture: name in ARCHITECTURES.
         image_size: side of the square input, pixels.
-        weights: "imagenet", "none" or a path, see ``model_builder.load_pretrained``.
+        weights: "imagenet", "none" or a path, see ``pretrained.load_pretrained``.
         epochs: of fine-tuning the whole network.
         head_epochs: before it, of the new heads alone; skipped with random weights.
         batch_size: images a step.

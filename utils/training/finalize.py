@@ -22,9 +22,12 @@ from utils.evaluation.localisation import localisation_on
 from utils.evaluation.metrics import summarise
 from utils.gradcam import EMBEDDING, MAP, Outputs, explain
 from utils.imaging.geometry import placement
-from utils.model.bundle import Bundle, TrainingManifest, read_manifest, save_bundle
-from utils.model.calibration import choose_operating_point, fit_calibration
+from utils.model.bundle import Bundle, read_manifest
+from utils.model.bundle_writer import save_bundle
+from utils.model.calibration import fit_calibration
+from utils.model.manifest import TrainingManifest
 from utils.model.ood import OODDetector, fit_ood_detector
+from utils.model.operating_point import choose_operating_point
 from utils.model.self_test import self_test_input
 from utils.model.sidecar import CalibrationSection, Decision, Labels
 from utils.model_builder import LOGIT
@@ -173,7 +176,7 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: s
             "note": note,
         },
         metrics=metrics,
-        seen=merge_manifests(
+        manifest=merge_manifests(
             [
                 TrainingManifest(
                     frozenset(corpus.prepared.files[row].key for row in used),
@@ -215,9 +218,9 @@ def learn_ood_detector(
 
     shown = [prepared.images[row] for row in rows]
     return fit_ood_detector(
-        familiar=embed([*shown, *(vary(picture, random) for picture in shown)]),
-        checked=checked,
-        strange=embed([draw_ood_sample(plan.image_size, random) for _ in range(strangers)]),
+        training=embed([*shown, *(vary(picture, random) for picture in shown)]),
+        validation=checked,
+        ood_samples=embed([draw_ood_sample(plan.image_size, random) for _ in range(strangers)]),
         inverted=embed([inverted(row) for row in rows[::2]]),
     )
 

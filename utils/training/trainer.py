@@ -18,6 +18,7 @@ from utils.datasets.training_set import TrainingSet
 from utils.errors import SetupError
 from utils.gradcam import MAP, signed_map
 from utils.imaging.geometry import lesion_mask
+from utils.model.pretrained import load_pretrained
 from utils.model_builder import (
     LOGIT,
     REGION,
@@ -25,7 +26,6 @@ from utils.model_builder import (
     batch_norms,
     build_model,
     feature_maps,
-    load_pretrained,
     map_offset,
 )
 from utils.training.augmentation import LESIONS, reseed, training_input
