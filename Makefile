@@ -1,4 +1,4 @@
-# What can be done here, a verb each; `make help` lists them. GNU make and a suitable Python are enough.
+# The project's commands; `make help` lists them. GNU make and a suitable Python are enough.
 
 PORT ?= 5000
 # An interpreter of your choice: `make run PYTHON=/path/to/python3.12`.
@@ -12,8 +12,8 @@ RANGE := 3.11, 3.12 or 3.13
 
 VENV_PYTHON := .venv/bin/python
 PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check
-# The locks are complete: with --no-deps pip resolves nothing anew, so that a release that came out after
-# the lock changes nothing. `pip check` then confirms that what was installed fits together.
+# The locks are complete. With --no-deps pip resolves nothing anew, so that releases that came out after the
+# lock change nothing (tests/test_locks.py shows it). `pip check` then confirms that the packages fit together.
 PIP_INSTALL := $(PIP) install --quiet --require-hashes --no-deps
 # The tool that writes the locks; users of the project never need it.
 UV := .venv/bin/uv
@@ -23,10 +23,10 @@ UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --gene
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test lint format types check hooks lock train evaluate predict bench soak kill clean
+.PHONY: help install run test test-fast lint format types check hooks lock train evaluate predict bench soak kill clean
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
 
 install: .venv/.runtime ## make .venv and install what is locked, without starting anything
 
@@ -38,12 +38,16 @@ run: .venv/.runtime ## install what is locked and serve the app on 127.0.0.1:500
 test: .venv/.dev ## run the tests with coverage (ARGS= runs some of them, without)
 	$(VENV_PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov)
 
-lint: .venv/.dev ## check layout, rules and the floors of the house
+test-fast: .venv/.dev ## run the tests that take less than 0.7 seconds each: under a minute in all
+	$(VENV_PYTHON) -m pytest -m "not slow" $(ARGS)
+
+lint: .venv/.dev ## check layout, rules, the layers of imports and the documents
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m ruff check .
 	.venv/bin/lint-imports --no-logo
+	$(VENV_PYTHON) .ci/check_documents.py
 
-format: .venv/.dev ## lay the code out and mend what ruff can mend
+format: .venv/.dev ## lay the code out and apply ruff's fixes
 	$(VENV_PYTHON) -m ruff format .
 	$(VENV_PYTHON) -m ruff check --fix .
 
@@ -68,13 +72,13 @@ evaluate: .venv/.runtime ## evaluate models/best_model.h5 on the test part of da
 predict: .venv/.runtime ## score radiographs: make predict ARGS="FILE_OR_FOLDER ..."
 	$(VENV_PYTHON) predict.py $(ARGS)
 
-bench: .venv/.dev ## hold the app's speed against the usual recipe and the bars (ARGS=--quick: two minutes)
+bench: .venv/.dev ## compare the app's speed with the usual recipe and the targets (ARGS=--quick: two minutes)
 	$(VENV_PYTHON) benchmarks/serving.py $(ARGS)
 
-soak: .venv/.dev ## keep the app saturated for ten minutes: faults, memory, slowest answers
+soak: .venv/.dev ## keep the app saturated for ten minutes: errors, memory, slowest answers
 	$(VENV_PYTHON) benchmarks/soak.py $(ARGS)
 
-kill: .venv/.dev ## kill workers under load: how long until they are back, and what is lost
+kill: .venv/.dev ## kill workers under load: time to recover, requests lost
 	$(VENV_PYTHON) benchmarks/kill_worker.py $(ARGS)
 
 clean: ## remove .venv, caches and coverage data; data, models, runs and reports stay
