@@ -77,7 +77,7 @@ def shoot(
     found = []
     with tempfile.TemporaryFile() as answer:
         client = running(
-            command, seconds=LAST_ANSWER_SECONDS, asked=signal.SIGINT, cwd=ROOT, stdout=answer
+            command, seconds=LAST_ANSWER_SECONDS, stop_signal=signal.SIGINT, cwd=ROOT, stdout=answer
         )
         with client:
             for _ in range(kills):

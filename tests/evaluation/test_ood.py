@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.bundles import opinion, tiny_bundle
+from tests.support.bundles import fixed_ood_detector, tiny_bundle
 from tests.support.pictures import draw_radiograph, encode
 from tests.support.trees import fracatlas_tree
 from utils.datasets.image_cache import prepare_images
@@ -46,9 +46,9 @@ def evaluated(folder, **options):
     ("said", "certainty"),
     [((), "definite"), ((UNSUPPORTED_REGION,), "doubtful"), ((NOT_A_RADIOGRAPH,), "withheld")],
 )
-def test_pictures_are_counted_by_what_the_app_says_of_them(tmp_path, folders, said, certainty):
+def test_samples_are_counted_by_warning_and_certainty(tmp_path, folders, said, certainty):
     # The distance that both gradations share is over its limit as soon as the graver one is said.
-    told = opinion(*said, *(["unlike_training"] if said else []))
+    told = fixed_ood_detector(*said, *(["unlike_training"] if said else []))
     reader, evaluation = evaluated(
         tmp_path, threshold=0.3, doubt=(0.2, 0.4), ood_detector=told, regions=()
     )
@@ -72,7 +72,7 @@ def test_pictures_are_counted_by_what_the_app_says_of_them(tmp_path, folders, sa
     assert "strangers" not in evaluation.report.to_json()
 
 
-def test_a_folder_of_damaged_files_alone_is_counted_and_not_fatal(tmp_path, folders):
+def test_a_folder_of_damaged_files_is_counted(tmp_path, folders):
     reader, evaluation = evaluated(tmp_path)
     found = evaluate_ood(evaluation, reader, find_ood_folders([folders / "cut", folders / "walls"]))
     cut, walls = found.report.ood_folders
@@ -81,7 +81,7 @@ def test_a_folder_of_damaged_files_alone_is_counted_and_not_fatal(tmp_path, fold
     assert (walls.folder, walls.pictures) == ("walls", 3)
 
 
-def test_the_evaluations_decision_says_which_answers_are_doubtful(tmp_path, folders):
+def test_the_evaluations_decision_sets_the_certainty(tmp_path, folders):
     reader, evaluation = evaluated(tmp_path, threshold=0.3, doubt=(0.29, 0.31))
     sidecar = evaluation.bundle.sidecar
     decision = sidecar.decision.model_copy(update={"doubt": (0.2, 0.8)})
@@ -98,7 +98,7 @@ def test_the_evaluations_decision_says_which_answers_are_doubtful(tmp_path, fold
         }
 
 
-def test_a_folder_without_images_is_the_users_to_mend(tmp_path, folders):
+def test_a_folder_without_images_is_an_input_error(tmp_path, folders):
     (tmp_path / "empty").mkdir()
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts/notes.txt").write_text("no picture")

@@ -1,4 +1,4 @@
-"""Engines that watch another one."""
+"""Engines that wrap another one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from utils.gradcam import Outputs
 from utils.inference.engine import Engine
 
 
-class Noting:
-    """An engine that notes whether it was told that a pass is alone."""
+class RecordingEngine:
+    """An engine that records the ``alone`` argument of every forward pass."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

@@ -1,4 +1,4 @@
-"""Writes into a saved bundle which images trained it, as a training would have done."""
+"""Training manifests of saved bundles."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from utils.datasets.duplicates import fingerprints
 from utils.datasets.image_cache import PreparedImages
 
 
-def mark_seen(
+def record_training_images(
     model: Path, prepared: PreparedImages, rows: Iterable[int], *, split: dict | None = None
 ) -> None:
-    """Make a bundle say that it was trained and calibrated on these rows, and by which split."""
+    """Record in a bundle that it was trained and calibrated on these rows, and by which split."""
     rows = list(rows)
     prints = fingerprints(prepared.thumbnails[rows])
     text = json.dumps(

@@ -1,4 +1,4 @@
-"""Programs that tests and benchmarks start: with clean settings, waited for, and none left behind."""
+"""Child processes of tests and benchmarks: clean environment, stopped when their block ends."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def stop(process: subprocess.Popen[Any], seconds: float, asked: int = signal.SIGTERM) -> None:
-    """End a process that may have ended already: ask it by a signal, wait, and kill it after that."""
-    process.send_signal(asked)
+def stop(process: subprocess.Popen[Any], seconds: float, stop_signal: int = signal.SIGTERM) -> None:
+    """End a process that may have ended already: send the signal, wait so long, then kill it."""
+    process.send_signal(stop_signal)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -31,21 +31,26 @@ def running(
     command: Sequence[str | Path],
     *,
     seconds: float = 10.0,
-    asked: int = signal.SIGTERM,
+    stop_signal: int = signal.SIGTERM,
     **options: Any,
 ) -> Iterator[subprocess.Popen[Any]]:
     """Run a program until the block ends, however it ends; then it is stopped.
 
     Args:
         command: the program and its arguments.
-        seconds, asked: see ``stop``.
+        seconds, stop_signal: see ``stop``.
         options: of ``subprocess.Popen``.
     """
-    with subprocess.Popen(command, **options) as process:
+    with subprocess.Popen(command, preexec_fn=_restore_ctrl_c, **options) as process:
         try:
             yield process
         finally:
-            stop(process, seconds, asked)
+            stop(process, seconds, stop_signal)
+
+
+def _restore_ctrl_c() -> None:
+    """Let SIGINT end the child: a background shell (``nohup ... &``) starts its jobs ignoring it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
@@ -57,30 +62,30 @@ def gunicorn(
     Args:
         target: module and name of the app.
         flags: of gunicorn.
-        log: file for all that it says.
+        log: file for its output.
         seconds: it may take to stop.
         options: of ``subprocess.Popen``.
     """
     address = f"127.0.0.1:{_free_port()}"
     command = [sys.executable, "-m", "gunicorn", *flags, "-b", address, target]
     with (
-        log.open("wb") as said,
+        log.open("wb") as output,
         running(
-            command, seconds=seconds, stdout=said, stderr=subprocess.STDOUT, **options
+            command, seconds=seconds, stdout=output, stderr=subprocess.STDOUT, **options
         ) as process,
     ):
         yield f"http://{address}", process
 
 
 def _free_port() -> int:
-    """Return a port of loopback that nobody listens on at this moment."""
+    """Return an unused port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this environment without the settings that its owner may have for another server."""
+    """Return this environment without its FRACTURE_* settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith("FRACTURE_")}
 
 
@@ -89,7 +94,7 @@ def app_environment(folder: Path, cache: Path, changes: Mapping[str, str]) -> di
 
     Args:
         folder: for uploads and the key.
-        cache: where the engine keeps what it made of the model.
+        cache: of the engine's compiled graphs.
         changes: more FRACTURE_* settings.
     """
     return clean_environment() | {
@@ -100,9 +105,9 @@ def app_environment(folder: Path, cache: Path, changes: Mapping[str, str]) -> di
     }
 
 
-def until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait until something has happened; it is at fault where that takes longer than ``seconds``."""
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until a condition holds; fail after ``seconds``."""
     end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen"
+    while not condition():
+        assert time.monotonic() < end, "the condition did not hold in time"
         time.sleep(0.01)

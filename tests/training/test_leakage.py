@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.bundles import tiny_bundle
 from tests.support.commands import run_command
-from tests.support.manifests import mark_seen
+from tests.support.manifests import record_training_images
 from tests.support.trees import folder_tree, fracatlas_training_set
 from tests.training.test_trainer import PLAN, arguments
 from train import main
@@ -40,7 +40,7 @@ def test_what_has_seen_the_test_images_is_refused(
     tmp_path: Path, corpus: TrainingSet, way: str
 ) -> None:
     bundle = tiny_bundle(tmp_path, image_size=48)
-    mark_seen(bundle, corpus.prepared, corpus.rows["test"][:3])
+    record_training_images(bundle, corpus.prepared, corpus.rows["test"][:3])
     with pytest.raises(SetupError, match=r"has seen 3 of the .* --split_seed that"):
         Trainer(building_on(bundle, way), corpus, tmp_path / "run")
 
@@ -51,7 +51,7 @@ def test_what_was_seen_before_is_seen(tmp_path: Path, corpus: TrainingSet, way: 
     bundle = tiny_bundle(tmp_path, image_size=48, detail="fine")
     other = replace(corpus.prepared.files[0], sha256="f" * 64)
     elsewhere = replace(corpus.prepared, files=(other, *corpus.prepared.files[1:]))
-    mark_seen(bundle, elsewhere, [0])
+    record_training_images(bundle, elsewhere, [0])
     made = tmp_path / "made" / "best_model.h5"
     train(building_on(bundle, way), corpus, tmp_path / "run", made)
     seen = read_manifest(read_bundle(made))
