@@ -1,7 +1,8 @@
-"""Commands: exit codes, and faults as one line."""
+"""Command lines: exit codes, and errors as one line."""
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,12 +11,12 @@ import pytest
 
 from tests.support.commands import run_command
 from tests.support.processes import ROOT
-from utils.cli import Parser
-from utils.errors import BundleError, DatasetError, FractureError
+from utils.cli import Parser, share, whole_number
+from utils.errors import BundleError, FractureError, UnknownName
 
 
 def raising(error: BaseException) -> Callable[[object], int]:
-    """A command that meets this fault."""
+    """A command that raises this error."""
 
     def main(_: object) -> int:
         raise error
@@ -26,14 +27,18 @@ def raising(error: BaseException) -> Callable[[object], int]:
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (DatasetError("no\n  images"), 2, "no images"),
-        (BundleError("damaged"), 3, "damaged"),
-        (FractureError("anything"), 3, "anything"),
+        (
+            UnknownName("base.unknown_name", kind="two\n  lines", name="a", choices="b"),
+            2,
+            "two lines",
+        ),
+        (BundleError("base.no_regular_file"), 3, "a pipe or a device"),
+        (FractureError("base.no_regular_file"), 3, "a pipe or a device"),
         (OSError(28, "No space left on device"), 3, "No space left"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
-def test_a_fault_is_one_line_and_an_exit_code(
+def test_an_error_is_one_line_and_an_exit_code(
     error: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = run_command(capsys, raising(error), [])
@@ -43,7 +48,7 @@ def test_a_fault_is_one_line_and_an_exit_code(
     assert words in line
 
 
-def test_a_command_that_is_done_leaves_zero(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_that_ends_well_exits_with_zero(capsys: pytest.CaptureFixture[str]) -> None:
     def main(_: object) -> int:
         sys.stdout.write("done\n")
         return 0
@@ -51,12 +56,12 @@ def test_a_command_that_is_done_leaves_zero(capsys: pytest.CaptureFixture[str]) 
     assert run_command(capsys, main, []) == (0, "done\n", "")
 
 
-def test_a_bug_is_not_dressed_up_as_a_fault(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ZeroDivisionError):
         run_command(capsys, raising(ZeroDivisionError()), [])
 
 
-def test_a_wrong_flag_is_one_line_and_the_inputs_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_flag_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     def main(arguments: object) -> int:
         Parser("nothing").parse_args(["--odd"])
         return 0
@@ -67,7 +72,7 @@ def test_a_wrong_flag_is_one_line_and_the_inputs_code(capsys: pytest.CaptureFixt
     assert len(answer.errors.splitlines()) == 1
 
 
-def test_what_an_interrupt_left_half_made_does_not_complain() -> None:
+def test_an_interrupt_silences_destructors() -> None:
     code = (
         "from utils.cli import run\n"
         "class Half:\n"
@@ -82,3 +87,33 @@ def test_what_an_interrupt_left_half_made_does_not_complain() -> None:
     )
     assert done.returncode == 130
     assert done.stderr == "-c: interrupted\n"
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "1.5", "many", "", "²", str(2**31)])
+def test_a_whole_number_has_bounds(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="whole number of at least 1"):
+        whole_number(1)(text)
+
+
+def test_a_whole_number_is_converted() -> None:
+    assert whole_number(3)("3") == 3
+
+
+@pytest.mark.parametrize("text", ["0", "1", "-0.1", "nan", "half"])
+def test_a_share_lies_between_0_and_1(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="above 0 and below 1"):
+        share(text)
+
+
+def test_a_share_is_converted() -> None:
+    assert share("0.25") == 0.25
+
+
+def test_dataset_flags_name_the_layouts(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = Parser("nothing")
+    parser.add_dataset(["mura", "folder"])
+    chosen = parser.parse_args(["--region", "hand", "wrist"])
+    assert (str(chosen.data), chosen.dataset, chosen.region) == ("data", "auto", ["hand", "wrist"])
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    assert "auto, mura, folder" in capsys.readouterr().out

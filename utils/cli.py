@@ -1,4 +1,4 @@
-"""Turns a command's function into an exit code: faults as one line on stderr, never a traceback.
+"""Command lines of the root scripts: flags, one-line errors on stderr, exit codes.
 
 Exit codes: 0 done, 2 the input or a flag is at fault, 3 the setup is, 130 interrupted.
 """
@@ -19,7 +19,7 @@ DONE, INPUT_FAULT, SETUP_FAULT, INTERRUPTED = 0, 2, 3, 130
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose faults are one line that names the choices."""
+    """Argument parser whose errors are one line that names the choices."""
 
     def __init__(self, description: str | None) -> None:
         super().__init__(
@@ -27,11 +27,11 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Exit with the input's code after one line on stderr."""
+        """Exit with INPUT_FAULT after one line on stderr."""
         self.exit(INPUT_FAULT, f"{self.prog}: {message} (see --help)\n")
 
     def add_dataset(self, layouts: Iterable[str]) -> None:
-        """Add the flags that say which images are meant; ``layouts`` are the names of the readers."""
+        """Add the flags of a dataset; ``layouts`` are the names of the dataset readers."""
         self.add_argument("--data", type=Path, default=Path("data"), help="the dataset's folder")
         self.add_argument(
             "--dataset", default="auto", help=f"its layout: auto, {', '.join(layouts)}"
@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """Return the type of a flag that takes a whole number of at least ``least``."""
+    """Return the argparse type of a whole number of at least ``least``."""
 
     def convert(text: str) -> int:
         if not (text.isdecimal() and text.isascii()) or not least <= int(text) < 2**31:
@@ -56,9 +56,20 @@ def whole_number(least: int) -> Callable[[str], int]:
     return convert
 
 
+def share(text: str) -> float:
+    """Convert the text of a flag that takes a number between 0 and 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not 0.0 < number < 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
+    return number
+
+
 def run(command: Callable[[], int]) -> NoReturn:
-    """Run a command and exit with what became of it."""
-    quieten()
+    """Run a command and exit with its code, or with that of the error it raised."""
+    _quiet_libraries()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     program = Path(sys.argv[0]).name
     try:
@@ -69,22 +80,22 @@ def run(command: Callable[[], int]) -> NoReturn:
         code = INPUT_FAULT if isinstance(error, InputError) else SETUP_FAULT
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
-        # What was interrupted while it was made, a progress bar say, complains when it is taken apart.
+        # A half-constructed object, a progress bar say, may raise once more in its destructor.
         sys.unraisablehook = lambda _: None
         code = INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has gone; Python would complain once more when it exits.
+        # The process that read our output has ended; without this Python reports it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except OSError as error:
-        # A full disk, a folder without permission: the machine is at fault, not the code.
+        # A full disk, a folder without permission.
         print(f"{program}: {error}", file=sys.stderr)
         code = SETUP_FAULT
     sys.exit(code)
 
 
-def quieten() -> None:
-    """Keep the chatter of TensorFlow, absl and pydicom off the terminal; what matters is raised as well."""
+def _quiet_libraries() -> None:
+    """Keep log lines of TensorFlow, absl and pydicom off the terminal; what matters is raised as well."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)

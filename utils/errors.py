@@ -1,4 +1,4 @@
-"""The faults that a user or an operator can mend, and nothing else.
+"""Errors that a user or an operator can mend; anything else is a bug.
 
 FractureError
 |-- InputError     the caller can mend it     (4xx, exit 2)
@@ -7,7 +7,7 @@ FractureError
 `-- SetupError     the operator can mend it   (503, exit 3)
     |-- ModelMissing       |-- BundleError      `-- Overloaded
 
-Each class carries a short ``code``, the same in a JSON answer, on a page and on the command line.
+Each class has a short ``code``, the same in JSON, on a page and on the command line.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from utils.messages import sentence
 
 
 class FractureError(Exception):
-    """A fault that a person can mend.
+    """An error that a person can mend.
 
     Args:
-        message_id: names the sentence in the catalogue: what is wrong, what was found, what to do.
-        facts: fill the placeholders of the sentence.
+        message_id: of the sentence in the catalogue: what is wrong, what was found, what to do.
+        facts: values of the sentence's placeholders.
     """
 
     code = "error"
@@ -45,7 +45,7 @@ class InputError(FractureError):
 
 
 class UnsupportedFormat(InputError):
-    """The bytes are no picture format that is read here."""
+    """The bytes are in no image format that is read here."""
 
     code = "unsupported_format"
 
@@ -57,7 +57,7 @@ class UnreadableImage(InputError):
 
 
 class TooLarge(InputError):
-    """The file or the picture it declares is over a limit."""
+    """The file or the image it declares is over a limit."""
 
     code = "too_large"
 
@@ -75,25 +75,25 @@ class DatasetError(InputError):
 
 
 class UnknownName(InputError):
-    """A name that stands in none of the tables."""
+    """The name is in none of the tables."""
 
     code = "unknown_name"
 
 
 class SetupError(FractureError):
-    """The installation or its files cannot do what was asked."""
+    """The installation or its files cannot do what was requested."""
 
     code = "setup_error"
 
 
 class ModelMissing(SetupError):
-    """There is no model file where one is expected."""
+    """There is no model file at the configured path."""
 
     code = "model_missing"
 
 
 class BundleError(SetupError):
-    """The model file and its sidecar do not fit each other, or are damaged."""
+    """The model file and its sidecar do not match, or are damaged."""
 
     code = "bundle_error"
 

@@ -1,4 +1,4 @@
-"""Tables of named things: a look-up that answers with the thing, or with the names there are."""
+"""Immutable tables of named things; an unknown name raises an error that lists the names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Registry(Mapping[str, Item], Generic[Item]):
-    """An unchangeable table of one kind of thing by name.
+    """An immutable table of one kind of thing by name.
 
     Args:
         kind: what the table holds, in the singular, for messages ("architecture").
@@ -26,7 +26,7 @@ class Registry(Mapping[str, Item], Generic[Item]):
         """Return the thing of that name.
 
         Raises:
-            UnknownName: there is none; the message names those there are.
+            UnknownName: there is none; the message lists the names.
         """
         try:
             return self._items[name]
