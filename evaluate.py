@@ -2,107 +2,45 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from utils.cli import DONE, Parser, run, whole_number
+from utils.cli import DONE, Parser, run, share, whole_number
 from utils.datasets.image_cache import DEFAULT_CACHE
 from utils.datasets.readers import READERS
-from utils.errors import InputError
+from utils.evaluation.predictive_values import PREVALENCES
 
 
 def main() -> int:
     """Parse the flags, evaluate, write the report, and print the figures as one line of JSON."""
     flags = parser().parse_args()
-    local = flags.recalibrate or flags.local_threshold is not None
-    if flags.save and not local:
-        raise InputError("--save writes what --recalibrate or --local_threshold fits; give one")
 
     from config import read_settings
-    from utils.datasets.image_cache import prepare_images
-    from utils.datasets.readers import read_dataset
-    from utils.evaluation.evaluate import evaluate
-    from utils.evaluation.ood import evaluate_ood, find_ood_folders
-    from utils.evaluation.predictive_values import PREVALENCES
-    from utils.evaluation.predictions_csv import read_names
-    from utils.evaluation.recalibration import (
-        check_target,
-        degradation_message,
-        fit_recalibration,
-        save_recalibration,
-    )
-    from utils.inference.engine import load_engine
-    from utils.inference.predictor import Predictor
-    from utils.model.bundle import read_bundle
+    from utils.evaluation.evaluate import EvaluationRequest, read_inputs, run_evaluation
+    from utils.evaluation.recalibration import degradation_message
     from utils.report.write import make_folder, write_card, write_report
 
-    # What can be at fault is looked at before anything slow begins.
+    names = [field.name for field in fields(EvaluationRequest)]
+    request = EvaluationRequest(**{name: getattr(flags, name) for name in names})
     settings = read_settings()
-    size = read_bundle(flags.model).preprocess.image_size
-    dataset = read_dataset(flags.data, flags.dataset, flags.region)
-    only = read_names(flags.only, dataset.samples) if flags.only else None
-    strangers = find_ood_folders(flags.strangers)
-    if flags.save:
-        check_target(flags.save, flags.model)
+    inputs = read_inputs(request)
     for file in filter(None, (flags.save, flags.card)):
         make_folder(file.parent)
     make_folder(flags.output)
-    prepared = prepare_images(dataset.samples, size, flags.cache, progress=not flags.quiet)
-    engine = load_engine(flags.model, settings.engine, cache=settings.engine_cache)
-    evaluation = evaluate(
-        engine,
-        dataset,
-        prepared,
-        part=flags.part,
-        only=only,
-        resamples=flags.resamples,
-        seed=flags.seed,
-        prevalences=flags.prevalence or PREVALENCES,
-        batch_size=flags.batch_size,
-        progress=not flags.quiet,
+    evaluation = run_evaluation(
+        request, inputs, settings.engine, settings.engine_cache, settings.limits
     )
-    outcome: dict[str, Any] = {}
-    if local:
-        decision = fit_recalibration(
-            evaluation,
-            recalibrate=flags.recalibrate,
-            sensitivity=flags.local_threshold,
-            seed=flags.seed,
-        )
-        evaluation = decision.evaluation
-        outcome["local_decision"] = evaluation.report.model_dump(mode="json")["local_decision"]
-        if worse := degradation_message(evaluation.report):
-            print(f"evaluate.py: {worse}", file=sys.stderr)
-        if flags.save:
-            save_recalibration(decision, prepared, flags.save)
-            outcome["saved"] = str(flags.save)
-    if strangers:
-        reader = Predictor(engine, limits=settings.limits)
-        evaluation = evaluate_ood(
-            evaluation,
-            reader,
-            strangers,
-            batch_size=flags.batch_size,
-            progress=not flags.quiet,
-        )
-        outcome["strangers"] = evaluation.report.model_dump(mode="json")["strangers"]
+    if degraded := degradation_message(evaluation.report):
+        print(f"evaluate.py: {degraded}", file=sys.stderr)
     files = write_report(evaluation, flags.output, samples=not flags.no_samples)
+    outcome = evaluation.report.summary()
+    if flags.save:
+        outcome["saved"] = str(flags.save)
     if flags.card:
         outcome["card"] = str(write_card(evaluation, flags.card))
-    report = evaluation.report.model_dump(mode="json")
-    outcome |= {
-        "output": str(flags.output),
-        "files": [file.name for file in files],
-        "model": report["model"]["sha256"],
-        "dataset": report["dataset"]["name"],
-        "part": flags.part,
-        "counts": report["images"]["counts"],
-        "left_out": report["left_out"],
-        "figures": report["images"]["figures"],
-    }
+    outcome |= {"output": str(flags.output), "files": [file.name for file in files]}
     print(json.dumps(outcome))
     return DONE
 
@@ -132,18 +70,19 @@ def parser() -> Parser:
     add(
         "--prevalence",
         nargs="+",
-        type=_share,
-        default=(),
+        type=share,
+        default=PREVALENCES,
         metavar="SHARE",
-        help="shares of fractures for which it is tabled how often an answer is right",
+        help="shares of fractures for which the predictive values are tabled",
     )
     add(
+        "--ood",
         "--strangers",
         nargs="+",
         type=Path,
         default=(),
         metavar="FOLDER",
-        help="folders of pictures that are no supported radiographs, to tell how many are doubted",
+        help="folders of out-of-distribution samples, to count how many get a warning",
     )
     add("--resamples", type=whole_number(0), default=2000, help="bootstrap draws; 0: no intervals")
     add("--seed", type=whole_number(0), default=0, help="of the draws, and of the part that fits")
@@ -152,29 +91,18 @@ def parser() -> Parser:
     add("--quiet", action="store_true", help="no progress bars")
 
     local = make.add_argument_group(
-        "a decision of these data's own",
-        "fitted on one half of their groups, reported on the other; the model stays as it is",
+        "recalibration",
+        "fitted on one half of the groups, reported on the other; the model stays as it is",
     )
     local.add_argument("--recalibrate", action="store_true", help="fit slope and intercept anew")
     local.add_argument(
         "--local_threshold",
-        type=_share,
+        type=share,
         metavar="SENSITIVITY",
         help="choose the threshold anew, for this sensitivity",
     )
     local.add_argument("--save", type=Path, help="write the outcome as a bundle (.h5) of its own")
     return make
-
-
-def _share(text: str) -> float:
-    """Read a number between 0 and 1."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = float("nan")
-    if not 0.0 < share < 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
-    return share
 
 
 if __name__ == "__main__":

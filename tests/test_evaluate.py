@@ -84,7 +84,7 @@ def damaged(model: Path, folder: Path, how: str) -> Path:
     return weights
 
 
-def test_a_run_ends_with_one_json_line_and_nothing_else_on_stdout(done):
+def test_stdout_is_one_line_of_json(done):
     run, output = done
     assert run.returncode == 0, run.stderr
     outcome = json.loads(run.stdout)
@@ -94,7 +94,7 @@ def test_a_run_ends_with_one_json_line_and_nothing_else_on_stdout(done):
     assert {"samples.png", "report.html", "report.md", "metrics.json"} <= set(outcome["files"])
 
 
-def test_the_figures_on_stdout_are_those_of_the_files(done):
+def test_stdout_has_the_figures_of_the_files(done):
     run, output = done
     outcome = json.loads(run.stdout)
     report = json.loads((output / "metrics.json").read_text())
@@ -109,9 +109,7 @@ def test_the_figures_on_stdout_are_those_of_the_files(done):
     assert outcome["figures"]["roc_auc"]["value"] == pytest.approx(area)
 
 
-def test_progress_is_on_stderr_and_can_be_silenced(
-    done, model, data, tmp_path, monkeypatch, capsys
-):
+def test_progress_is_on_stderr_unless_quiet(done, model, data, tmp_path, monkeypatch, capsys):
     run, output = done
     assert "evaluating" in run.stderr
     code, out, err = run_here(
@@ -125,7 +123,7 @@ def test_progress_is_on_stderr_and_can_be_silenced(
     assert "samples.png" not in json.loads(out)["files"]
 
 
-def test_part_all_of_mura_names_parts_patients_and_studies(model, tmp_path, monkeypatch, capsys):
+def test_mura_is_evaluated_whole(model, tmp_path, monkeypatch, capsys):
     root = mura_tree(tmp_path / "data", patients=8)
     code, _, _ = run_here(
         *(monkeypatch, capsys),
@@ -145,7 +143,7 @@ def test_part_all_of_mura_names_parts_patients_and_studies(model, tmp_path, monk
 @pytest.mark.parametrize(
     "how", ["missing", "truncated", "altered", "without sidecar", "another's sidecar"]
 )
-def test_a_model_that_cannot_be_trusted_is_one_line_and_exit_3(model, data, tmp_path, how):
+def test_a_damaged_model_exits_with_3(model, data, tmp_path, how):
     run = call("--model", damaged(model, tmp_path / "m", how), "--data", data)
     assert run.returncode == 3
     assert run.stdout == ""
@@ -177,9 +175,7 @@ def test_a_model_that_cannot_be_trusted_is_one_line_and_exit_3(model, data, tmp_
         ),
     ],
 )
-def test_a_fault_of_the_command_line_is_one_line_that_names_the_choices(
-    model, data, arguments, says
-):
+def test_a_wrong_flag_exits_with_2_and_the_choices(model, data, arguments, says):
     run = call("--model", model, "--data", data, *arguments)
     assert run.returncode == 2
     assert run.stdout == ""
@@ -187,7 +183,7 @@ def test_a_fault_of_the_command_line_is_one_line_that_names_the_choices(
     assert says in run.stderr
 
 
-def test_an_output_that_cannot_be_written_is_said_before_the_work(model, data, tmp_path):
+def test_an_unwritable_output_is_refused_early(model, data, tmp_path):
     (tmp_path / "taken").write_text("")
     run = call("--model", model, "--data", data, "--output", tmp_path / "taken")
     assert run.returncode == 2
@@ -195,7 +191,7 @@ def test_an_output_that_cannot_be_written_is_said_before_the_work(model, data, t
     assert "taken cannot be made" in run.stderr
 
 
-def test_a_cache_that_cannot_be_written_is_one_line_and_exit_3(model, data, tmp_path):
+def test_an_unwritable_cache_exits_with_3(model, data, tmp_path):
     (tmp_path / "taken").write_text("")
     run = call(
         *("--model", model, "--data", data, "--output", tmp_path / "out"),
@@ -206,7 +202,7 @@ def test_a_cache_that_cannot_be_written_is_one_line_and_exit_3(model, data, tmp_
     assert "taken" in run.stderr
 
 
-def test_an_interrupted_run_returns_130_without_a_traceback(model, data, tmp_path):
+def test_an_interrupted_run_exits_with_130(model, data, tmp_path):
     command = [sys.executable, ROOT / "evaluate.py", "--model", model, "--data", data]
     command += ["--cache", tmp_path / "cache", "--output", tmp_path / "out"]
     with running(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -220,7 +216,7 @@ def test_an_interrupted_run_returns_130_without_a_traceback(model, data, tmp_pat
 
 
 @pytest.mark.parametrize("script", ["evaluate", "predict"])
-def test_help_is_instant_for_it_loads_nothing_heavy(script):
+def test_help_loads_nothing_heavy(script):
     code = (
         f"import sys, {script}\n"
         f"sys.argv = ['{script}.py', '--help']\n"
@@ -249,7 +245,7 @@ def test_it_runs_from_any_folder(model, tmp_path):
     assert "no folder nowhere" in run.stderr
 
 
-def test_strangers_are_answered_and_told_in_every_file(model, data, tmp_path, monkeypatch, capsys):
+def test_ood_samples_are_in_every_file(model, data, tmp_path, monkeypatch, capsys):
     (tmp_path / "walls").mkdir()
     for number in range(3):
         picture = encode(draw_radiograph(300, 220, seed=number))
@@ -270,9 +266,7 @@ def test_strangers_are_answered_and_told_in_every_file(model, data, tmp_path, mo
         assert str(tmp_path) not in text
 
 
-def test_images_that_an_earlier_run_names_are_evaluated_alone(
-    done, model, data, tmp_path, monkeypatch, capsys
-):
+def test_named_images_are_evaluated_alone(done, model, data, tmp_path, monkeypatch, capsys):
     _, output = done
     lines = (output / "predictions.csv").read_text().splitlines()
     (tmp_path / "some.csv").write_text("\n".join([lines[0], *lines[2:6]]) + "\n")
@@ -288,9 +282,7 @@ def test_images_that_an_earlier_run_names_are_evaluated_alone(
     assert "not named by --only" in (tmp_path / "out" / "report.md").read_text()
 
 
-def test_what_a_table_beside_the_folders_states_reaches_the_report(
-    model, tmp_path, monkeypatch, capsys
-):
+def test_a_labels_csv_reaches_the_report(model, tmp_path, monkeypatch, capsys):
     root = folder_tree(tmp_path / "data", per_class=8)
     lines = ["file,patient,region,view,hardware,x,y,width,height"]
     for number in (1, 2, 3, 4):
@@ -324,9 +316,7 @@ def test_what_a_table_beside_the_folders_states_reaches_the_report(
     assert "| images with marked lesions | 4 |" in text
 
 
-def test_a_local_decision_is_reported_and_saved_for_predict_to_use(
-    model, tmp_path, monkeypatch, capsys
-):
+def test_a_recalibration_is_reported_and_saved(model, tmp_path, monkeypatch, capsys):
     root = folder_tree(tmp_path / "data", per_class=24)
     before = {path.name: path.read_bytes() for path in model.parent.iterdir()}
     ours = tmp_path / "ours" / "best_model.h5"

@@ -14,22 +14,19 @@ from scipy.special import expit
 from sklearn import metrics as sk
 
 from tests.support.bundles import tiny_bundle
-from tests.support.manifests import mark_seen
+from tests.support.manifests import record_training_images
 from tests.support.trees import folder_tree, fracatlas_tree, mura_tree
-from utils.datasets.image_cache import FileFacts, prepare_images
+from utils.datasets.image_cache import prepare_images
 from utils.datasets.readers import read_dataset
-from utils.datasets.sample import Sample
 from utils.datasets.split import split_dataset
 from utils.errors import BundleError, DatasetError
 from utils.evaluation.evaluate import evaluate
 from utils.evaluation.localisation import localise
 from utils.evaluation.report_schema import Confusion, Counts
-from utils.evaluation.strata import ScoredImages, by_study, longest_side_bin, tables
-from utils.imaging.geometry import Box, Rectangle
-from utils.inference.certainty import CERTAINTIES
+from utils.evaluation.strata import ScoredImages
 from utils.inference.engine import load_engine
+from utils.inference.input_warnings import CERTAINTIES
 from utils.inference.predictor import Predictor
-from utils.model.bundle import read_bundle
 from utils.model.ood import CODES, OODDetector
 
 SEED = 3
@@ -49,7 +46,7 @@ def world(tmp_path_factory):
     used = [row for row, part in enumerate(split.parts) if part != "test" and whole[row]]
     model = tiny_bundle(folder, threshold=0.5, doubt=(0.49, 0.51))
     recorded = {"seed": SEED, "fractions": [0.7, 0.15, 0.15]}
-    mark_seen(model, prepared, used, split=recorded)
+    record_training_images(model, prepared, used, split=recorded)
     return {
         "folder": folder,
         "dataset": dataset,
@@ -94,7 +91,7 @@ def read(root: Path, folder: Path):
     return dataset, prepare_images(dataset.samples, 64, folder / "cache")
 
 
-def test_the_test_part_is_that_of_the_split_the_model_records(world):
+def test_the_test_part_is_of_the_recorded_split(world):
     found = evaluate(world["engine"], world["dataset"], world["prepared"], resamples=0)
     expected = [
         sample.id
@@ -106,14 +103,14 @@ def test_the_test_part_is_that_of_the_split_the_model_records(world):
     assert set(found.scored.parts) == {"test"}
 
 
-def test_all_is_everything_but_what_the_model_has_seen_which_is_counted(world, whole):
+def test_all_leaves_out_and_counts_training_images(world, whole):
     unseen = set(range(len(world["prepared"].samples))) - set(world["used"])
     assert ids(whole) == [world["prepared"].samples[row].id for row in sorted(unseen)]
     assert whole.report.left_out.training_images == len(world["used"])
     assert whole.report.left_out.near_duplicates == 0
 
 
-def test_seen_images_are_left_out_on_a_copy_under_other_names(world, whole, tmp_path):
+def test_renamed_training_images_are_left_out(world, whole, tmp_path):
     kept = set(ids(whole))
     for number, sample in enumerate(world["dataset"].samples):
         name = "fractured" if sample.label else "normal"
@@ -126,7 +123,7 @@ def test_seen_images_are_left_out_on_a_copy_under_other_names(world, whole, tmp_
     assert found.report.left_out.training_images == len(world["used"])
 
 
-def test_seen_images_are_left_out_when_re_encoded_enlarged_and_mirrored(world, whole, tmp_path):
+def test_altered_training_images_are_left_out(world, whole, tmp_path):
     for number, sample in enumerate(world["dataset"].samples):
         if sample.id.endswith("IMG0000001.jpg"):
             continue
@@ -145,14 +142,14 @@ def test_seen_images_are_left_out_when_re_encoded_enlarged_and_mirrored(world, w
     assert found.report.images.counts.n == len(ids(whole)) - 1
 
 
-def test_a_model_that_has_seen_everything_has_nothing_to_be_evaluated_on(world, tmp_path):
+def test_training_images_alone_leave_nothing(world, tmp_path):
     model = tiny_bundle(tmp_path)
-    mark_seen(model, world["prepared"], range(len(world["prepared"].samples)))
+    record_training_images(model, world["prepared"], range(len(world["prepared"].samples)))
     with pytest.raises(DatasetError, match="nothing is left to evaluate"):
         evaluate(load_engine(model), world["dataset"], world["prepared"], part="all")
 
 
-def test_an_altered_list_of_seen_images_is_refused(world, tmp_path):
+def test_an_altered_manifest_is_refused(world, tmp_path):
     model = tiny_bundle(tmp_path)
     engine = load_engine(model)
     model.with_suffix(".seen.json").write_text('{"sha256": [], "fingerprints": []}')
@@ -160,12 +157,12 @@ def test_an_altered_list_of_seen_images_is_refused(world, tmp_path):
         evaluate(engine, world["dataset"], world["prepared"], part="all")
 
 
-def test_foreign_data_without_a_test_part_say_what_to_do(world, foreign):
+def test_foreign_data_need_a_test_part_or_all(world, foreign):
     with pytest.raises(DatasetError, match="marks no test part.*--part all"):
         evaluate(foreign, world["dataset"], world["prepared"])
 
 
-def test_foreign_data_with_a_test_part_of_their_own_use_that(foreign, tmp_path):
+def test_foreign_data_use_their_own_test_part(foreign, tmp_path):
     dataset, prepared = read(folder_tree(tmp_path / "data", per_class=4), tmp_path)
     found = evaluate(foreign, dataset, prepared, resamples=0)
     assert found.report.dataset.trained_on_these_data is False
@@ -173,23 +170,23 @@ def test_foreign_data_with_a_test_part_of_their_own_use_that(foreign, tmp_path):
     assert found.report.images.counts.n == 4
 
 
-def test_foreign_data_are_evaluated_whole_on_request(foreign, world):
+def test_foreign_data_can_be_evaluated_whole(foreign, world):
     found = evaluate(foreign, world["dataset"], world["prepared"], part="all", resamples=0)
     assert len(ids(found)) == len(world["prepared"].samples)
     assert set(found.scored.parts) == {"unassigned"}
 
 
-def test_probabilities_are_those_the_app_gives_for_the_same_files(world, whole):
+def test_probabilities_are_those_of_the_app(world, whole):
     reader = Predictor(world["engine"])
     for row, sample in enumerate(whole.scored.samples):
         if whole.scored.files[row].truncated:
             continue
-        reading = reader.read(sample.path.read_bytes(), pictures=False)
+        reading = reader.predict(sample.path.read_bytes(), pictures=False)
         assert whole.scored.probability[row] == pytest.approx(reading.probability, abs=1e-6)
         assert peak(whole.scored, row) == reading.peak
 
 
-def test_overall_figures_are_those_of_scikit_learn_on_the_predictions(whole):
+def test_overall_figures_agree_with_scikit_learn(whole):
     labels, probability = whole.scored.labels, whole.scored.probability
     figures = whole.report.images.figures
     assert figures.roc_auc.value == pytest.approx(sk.roc_auc_score(labels, probability))
@@ -204,7 +201,7 @@ def test_overall_figures_are_those_of_scikit_learn_on_the_predictions(whole):
     )
 
 
-def test_every_way_to_divide_the_images_counts_each_once(whole):
+def test_every_division_counts_each_image_once(whole):
     n = whole.report.images.counts.n
     assert {"region", "view", "hardware", "truncated", "image_size"} == set(whole.report.strata)
     for way, of in whole.report.strata.items():
@@ -215,7 +212,7 @@ def test_every_way_to_divide_the_images_counts_each_once(whole):
             assert sum(dict(table.confusion).values()) == counts.n
 
 
-def test_figures_stand_with_and_without_hardware_and_truncated_files(whole):
+def test_hardware_and_truncated_files_are_left_out(whole):
     n = whole.report.images.counts.n
     hardware = sum(sample.hardware is True for sample in whole.scored.samples)
     assert hardware > 0
@@ -224,13 +221,13 @@ def test_figures_stand_with_and_without_hardware_and_truncated_files(whole):
     assert whole.report.strata["truncated"]["truncated"].counts.n == 1
 
 
-def test_figures_without_doubtful_answers_leave_out_the_doubtful_zone(whole):
+def test_definite_figures_leave_out_the_doubtful_zone(whole):
     probability = whole.scored.probability
     definite = int(((probability < 0.49) | (probability >= 0.51)).sum())
     assert whole.report.definite.counts.n == definite < len(probability)
 
 
-def test_the_peak_is_held_against_the_marked_boxes(whole):
+def test_the_pointing_game_uses_the_marked_boxes(whole):
     hits = marked = 0
     for row, sample in enumerate(whole.scored.samples):
         if sample.boxes:
@@ -249,7 +246,7 @@ def test_the_peak_is_held_against_the_marked_boxes(whole):
     assert found.chance.value == pytest.approx((43 / 72) * (48 / 96), abs=0.03)
 
 
-def test_the_region_head_is_scored_on_the_regions_it_knows(whole):
+def test_the_region_head_has_its_accuracy(whole):
     right = [
         predicted == sample.region
         for predicted, sample in zip(whole.scored.region, whole.scored.samples, strict=True)
@@ -259,12 +256,12 @@ def test_the_region_head_is_scored_on_the_regions_it_knows(whole):
     assert head.accuracy.value == pytest.approx(np.mean(right))
 
 
-def test_the_report_is_json_without_nan_and_without_places_on_disk(world, whole):
+def test_the_report_has_no_path_of_the_disk(world, whole):
     text = whole.report.to_json()
     assert str(world["folder"]) not in text
 
 
-def test_the_same_evaluation_twice_is_the_same_report(world, whole):
+def test_an_evaluation_is_reproducible(world, whole):
     again = evaluate(
         world["engine"],
         world["dataset"],
@@ -276,7 +273,7 @@ def test_the_same_evaluation_twice_is_the_same_report(world, whole):
     assert again.report == whole.report
 
 
-def test_mura_is_evaluated_by_study_with_patients_as_groups(foreign, tmp_path):
+def test_mura_is_evaluated_by_study_and_patient(foreign, tmp_path):
     root = mura_tree(tmp_path / "data", patients=12)
     dataset, prepared = read(root, tmp_path)
     found = evaluate(foreign, dataset, prepared, resamples=50)
@@ -289,50 +286,6 @@ def test_mura_is_evaluated_by_study_with_patients_as_groups(foreign, tmp_path):
     labels = found.scored.labels.reshape(6, 2)[:, 0]
     assert studies.figures.roc_auc.value == pytest.approx(sk.roc_auc_score(labels, means))
     assert found.report.localisation is None
-
-
-def scored_by_hand(
-    studies: list[str | None], labels: list[int], probability: list[float]
-) -> ScoredImages:
-    samples = tuple(
-        Sample(Path(f"{row}.png"), f"{row}.png", label, f"g{row // 2}", study=study)
-        for row, (study, label) in enumerate(zip(studies, labels, strict=True))
-    )
-    n = len(samples)
-    return ScoredImages(
-        samples=samples,
-        files=(FileFacts("0" * 64, 80, 40, False, Rectangle(0, 0, 80, 40)),) * n,
-        parts=("test",) * n,
-        groups=tuple(sample.group for sample in samples),
-        labels=np.array(labels),
-        logit=np.zeros(n, np.float32),
-        probability=np.array(probability),
-        maps=np.zeros((n, 2, 2), np.float32),
-        region=None,
-    )
-
-
-def test_pictures_that_are_doubted_are_counted_by_what_for(tmp_path):
-    scored = scored_by_hand([None] * 4, [0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8])
-    bundle = read_bundle(tiny_bundle(tmp_path, regions=()))
-    options = {"resamples": 0, "seed": 0}
-    assert tables(scored, bundle, **options).input_warnings is None
-    told = (("unsupported_region", "inverted"), (), ("unsupported_region",), ())
-    found = tables(replace(scored, input_warnings=told), bundle, **options).input_warnings
-    assert found.n == 4
-    assert {code: of.n for code, of in found.codes.items()} == {
-        "unlike_training": 0,
-        "unsupported_region": 2,
-        "not_a_radiograph": 0,
-        "inverted": 1,
-    }
-    assert found.codes["unsupported_region"].share.value == 0.5
-    # The two with a warning are both negative.
-    assert found.labels == {"positive": 2, "negative": 2}
-    by_label = found.codes["unsupported_region"].by_label
-    assert [by_label[label].n for label in ("positive", "negative")] == [0, 2]
-    assert by_label["negative"].share.value == 1.0
-    assert found.codes["inverted"].by_label["negative"].share.value == 0.5
 
 
 def told_apart(embeddings: np.ndarray) -> OODDetector:
@@ -351,7 +304,7 @@ def told_apart(embeddings: np.ndarray) -> OODDetector:
     return replace(made, limits=limits)
 
 
-def test_doubtful_and_withheld_answers_are_those_the_app_gives(tmp_path):
+def test_certainties_are_those_of_the_app(tmp_path):
     dataset, prepared = read(fracatlas_tree(tmp_path / "data", size=(280, 220)), tmp_path)
     outputs = load_engine(tiny_bundle(tmp_path)).run(np.asarray(prepared.images))
     low, middle, high = (float(p) for p in np.quantile(expit(outputs.logit), [0.4, 0.5, 0.6]))
@@ -362,7 +315,7 @@ def test_doubtful_and_withheld_answers_are_those_the_app_gives(tmp_path):
     found = evaluate(engine, dataset, prepared, part="all", resamples=0)
     reader = Predictor(engine)
     answers = [
-        reader.read(sample.path.read_bytes(), pictures=False) for sample in found.scored.samples
+        reader.predict(sample.path.read_bytes(), pictures=False) for sample in found.scored.samples
     ]
     given = Counter(answer.certainty for answer in answers)
     assert dict(found.report.certainty) == given
@@ -376,13 +329,15 @@ def test_doubtful_and_withheld_answers_are_those_the_app_gives(tmp_path):
     assert definite.confusion.true_positive + definite.confusion.false_positive == called
 
 
-def test_images_that_are_named_alone_give_the_same_figures_in_a_larger_edition(tmp_path):
+def test_named_images_give_equal_figures_elsewhere(tmp_path):
     root = fracatlas_tree(tmp_path / "data")
     dataset, prepared = read(root, tmp_path)
     split = split_dataset(dataset, prepared.thumbnails, seed=SEED)
     model = tiny_bundle(tmp_path)
     used = [row for row, part in enumerate(split.parts) if part != "test"]
-    mark_seen(model, prepared, used, split={"seed": SEED, "fractions": [0.7, 0.15, 0.15]})
+    record_training_images(
+        model, prepared, used, split={"seed": SEED, "fractions": [0.7, 0.15, 0.15]}
+    )
     engine = load_engine(model)
     before = evaluate(engine, dataset, prepared, resamples=50)
     # A copy of a test image under a name that comes first moves its group, one in the other class makes
@@ -412,7 +367,7 @@ def _add(root: Path, name: str, source: Path, label: int) -> None:
     target.write_text(marks.replace(source.name, name))
 
 
-def test_of_images_that_are_named_those_the_model_has_seen_are_left_out_all_the_same(world, whole):
+def test_named_training_images_are_left_out(world, whole):
     samples = world["prepared"].samples
     seen, unseen = samples[world["used"][0]].id, ids(whole)[0]
     options = {"part": "all", "resamples": 0}
@@ -425,47 +380,3 @@ def test_of_images_that_are_named_those_the_model_has_seen_are_left_out_all_the_
         evaluate(world["engine"], world["dataset"], world["prepared"], only={seen}, **options)
     with pytest.raises(DatasetError, match="nothing is left"):
         evaluate(world["engine"], world["dataset"], world["prepared"], only=(), **options)
-
-
-def test_a_study_has_the_mean_probability_and_is_positive_if_any_image_is():
-    scored = scored_by_hand(["b", "b", "a", None, "a"], [0, 1, 0, 1, 0], [0.2, 0.6, 0.1, 0.9, 0.5])
-    labels, probability, groups = by_study(scored)
-    assert labels.tolist() == [0, 1]
-    np.testing.assert_allclose(probability, [0.3, 0.4])
-    assert groups == ("g1", "g0")
-
-
-def test_images_without_studies_make_none():
-    assert by_study(scored_by_hand([None, None], [0, 1], [0.2, 0.8])) is None
-
-
-def test_an_empty_map_is_a_miss_of_the_pointing_game(whole):
-    scored = scored_by_hand([None] * 4, [1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1])
-    boxed = tuple(
-        replace(sample, boxes=(Box(0, 0, 40, 40),)) if sample.label else sample
-        for sample in scored.samples
-    )
-    maps = scored.maps.copy()
-    # 80 by 40 pixels in a square of 2 by 2 cells: the upper half of the picture.
-    maps[0, 0, :] = 1.0
-    found = tables(replace(scored, samples=boxed, maps=maps), whole.bundle, resamples=0, seed=0)
-    assert peak(replace(scored, maps=maps), 1) is None
-    assert found.localisation.marked.pointing_game.value == 0.5
-    assert found.localisation.chance.value == 0.5
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "name"),
-    [
-        (512, 100, "up to 512 px"),
-        (100, 513, "513 to 1024 px"),
-        (1024, 1024, "513 to 1024 px"),
-        (2048, 3, "1025 to 2048 px"),
-        (2049, 3, "over 2048 px"),
-    ],
-)
-def test_sizes_are_binned_by_the_longest_side(height, width, name):
-    assert (
-        longest_side_bin(FileFacts("", height, width, False, Rectangle(0, 0, height, width)))
-        == name
-    )

@@ -1,62 +1,20 @@
-"""utils.evaluation.metrics and bootstrap: numbers against scikit-learn, scipy or by hand."""
+"""utils.evaluation.metrics: numbers against scikit-learn, scipy or by hand."""
 
 from __future__ import annotations
 
-import time
 import warnings
 
 import numpy as np
 import pytest
-from sklearn import metrics as sk
 
-from utils.evaluation.bootstrap import draw_weights, replicates
+from tests.support.calibrated import THRESHOLD, by_scikit_learn, lines_by_scipy, scored
 from utils.evaluation.metrics import (
     confusion,
     mean_with_interval,
-    pointing_game,
     reliability,
     summarise,
 )
 from utils.evaluation.report_schema import FIGURES, Confusion, Figure
-from utils.imaging.geometry import Box
-
-THRESHOLD = 0.4
-
-
-def scored(n: int = 240, seed: int = 0, groups: int = 90) -> tuple:
-    """Labels, overconfident probabilities and group keys; some probabilities are equal."""
-    rng = np.random.default_rng(seed)
-    logits = np.round(rng.normal(-0.5, 2.0, n), 1)
-    labels = (rng.random(n) < 1 / (1 + np.exp(-0.6 * logits - 0.3))).astype(int)
-    return labels, 1 / (1 + np.exp(-logits)), [f"g{key}" for key in rng.integers(0, groups, n)]
-
-
-def by_scikit_learn(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    called = probabilities >= THRESHOLD
-    return {
-        "accuracy": sk.accuracy_score(labels, called),
-        "sensitivity": sk.recall_score(labels, called),
-        "specificity": sk.recall_score(labels, called, pos_label=0),
-        "precision": sk.precision_score(labels, called),
-        "f1": sk.f1_score(labels, called),
-        "roc_auc": sk.roc_auc_score(labels, probabilities),
-        "average_precision": sk.average_precision_score(labels, probabilities),
-        "cohen_kappa": sk.cohen_kappa_score(labels, called),
-        "brier": sk.brier_score_loss(labels, probabilities),
-    }
-
-
-def lines_by_scipy(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
-    """Slope of the free line and shift of the one with slope 1, by minimising the likelihood."""
-    from scipy.optimize import minimize
-
-    logits = np.log(probabilities / (1 - probabilities))
-
-    def loss(line: np.ndarray) -> float:
-        return float(np.sum(np.logaddexp(0, line) - labels * line))
-
-    free = minimize(lambda p: loss(p[0] * logits + p[1]), [1.0, 0.0], tol=1e-12).x
-    return float(free[0]), float(minimize(lambda p: loss(logits + p[0]), [0.0], tol=1e-12).x[0])
 
 
 def test_values_are_those_of_scikit_learn():
@@ -67,7 +25,7 @@ def test_values_are_those_of_scikit_learn():
     assert list(dict(figures)) == list(FIGURES)
 
 
-def test_calibration_lines_maximise_the_likelihood():
+def test_calibration_maximises_the_likelihood():
     labels, probabilities, groups = scored()
     figures = summarise(labels, probabilities, groups, THRESHOLD, resamples=0)
     slope, intercept = lines_by_scipy(labels, probabilities)
@@ -75,13 +33,13 @@ def test_calibration_lines_maximise_the_likelihood():
     assert figures.calibration_intercept.value == pytest.approx(intercept, abs=1e-4)
 
 
-def test_overconfident_probabilities_have_a_slope_below_one():
+def test_overconfidence_is_a_slope_below_one():
     labels, probabilities, groups = scored(n=2000, groups=2000)
     slope = summarise(labels, probabilities, groups, THRESHOLD, resamples=200).calibration_slope
     assert slope.low < 0.6 < slope.high < 0.9
 
 
-def test_the_calibration_error_is_the_weighted_gap_over_bins_of_equal_mass():
+def test_the_calibration_error_is_the_mean_bin_gap():
     rng = np.random.default_rng(1)
     probabilities = rng.permutation(np.linspace(0.01, 0.99, 150))
     labels = (rng.random(150) < probabilities**2).astype(int)
@@ -91,38 +49,7 @@ def test_the_calibration_error_is_the_weighted_gap_over_bins_of_equal_mass():
     assert figure.value == pytest.approx(np.mean(gaps), abs=1e-12)
 
 
-def test_every_draw_has_the_figures_of_scikit_learn_on_the_images_drawn():
-    labels, probabilities, groups = scored()
-    for weights in draw_weights(groups, 12, seed=3):
-        found = replicates(labels == 1, probabilities, weights, THRESHOLD, 0.6)
-        for row, counts in enumerate(weights.astype(int)):
-            drawn = np.repeat(np.arange(labels.size), counts)
-            expected = by_scikit_learn(labels[drawn], probabilities[drawn])
-            slope, intercept = lines_by_scipy(labels[drawn], probabilities[drawn])
-            expected |= {"calibration_slope": slope, "calibration_intercept": intercept}
-            for name, value in expected.items():
-                assert found[name][row] == pytest.approx(value, abs=2e-4), name
-
-
-def test_the_calibration_error_of_a_draw_of_everything_once_is_the_value():
-    labels, probabilities, groups = scored()
-    once = replicates(labels == 1, probabilities, np.ones((1, labels.size)), THRESHOLD, 0.6)
-    value = summarise(labels, probabilities, groups, THRESHOLD, resamples=0).calibration_error
-    assert once["calibration_error"][0] == pytest.approx(value.value, abs=1e-12)
-
-
-def test_a_draw_takes_groups_whole_and_as_many_as_there_are():
-    groups = ["a", "a", "a", "b", "c", "c"]
-    weights = np.concatenate(list(draw_weights(groups, 500, seed=0)))
-    assert weights.shape == (500, 6)
-    assert (weights[:, 0] == weights[:, 1]).all()
-    assert (weights[:, 1] == weights[:, 2]).all()
-    assert (weights[:, 4] == weights[:, 5]).all()
-    assert (weights[:, [0, 3, 4]].sum(axis=1) == 3).all()
-    np.testing.assert_allclose(weights.mean(axis=0), 1.0, atol=0.12)
-
-
-def test_the_interval_of_a_mean_is_that_of_the_cluster_bootstrap_by_hand():
+def test_a_mean_has_the_cluster_bootstraps_interval():
     rng = np.random.default_rng(5)
     clusters = [rng.random(size) for size in (3, 1, 4, 2, 2, 5, 1, 3)]
     values = np.concatenate(clusters)
@@ -148,7 +75,7 @@ def test_images_of_one_group_widen_the_interval():
     assert width / (apart.high - apart.low) == pytest.approx(5**0.5, rel=0.2)
 
 
-def test_the_same_seed_gives_the_same_intervals_and_another_seed_others():
+def test_the_seed_determines_the_intervals():
     labels, probabilities, groups = scored()
     first = summarise(labels, probabilities, groups, THRESHOLD, resamples=100, seed=1)
     again = summarise(labels, probabilities, groups, THRESHOLD, resamples=100, seed=1)
@@ -157,7 +84,7 @@ def test_the_same_seed_gives_the_same_intervals_and_another_seed_others():
     assert first.roc_auc.low != other.roc_auc.low
 
 
-def test_every_interval_but_the_calibration_errors_holds_its_value():
+def test_intervals_contain_their_value():
     labels, probabilities, groups = scored()
     for name, figure in summarise(labels, probabilities, groups, THRESHOLD):
         assert figure.low <= figure.high, name
@@ -172,7 +99,7 @@ def test_every_interval_but_the_calibration_errors_holds_its_value():
         ([1, 1, 1, 1], {"specificity", "roc_auc"}),
     ],
 )
-def test_a_figure_that_one_class_does_not_define_is_null_with_the_reason(labels, undefined):
+def test_one_class_leaves_figures_undefined(labels, undefined):
     figures = summarise(labels, [0.1, 0.6, 0.3, 0.8], list("abcd"), THRESHOLD, resamples=100)
     for name in undefined | {"calibration_slope", "calibration_intercept"}:
         assert (
@@ -188,7 +115,7 @@ def test_a_figure_that_one_class_does_not_define_is_null_with_the_reason(labels,
     assert figures.accuracy.value == 0.5
 
 
-def test_precision_without_a_positive_call_is_null_not_zero():
+def test_precision_needs_a_positive_answer():
     figures = summarise([0, 1, 0, 1], [0.1, 0.2, 0.1, 0.3], list("abcd"), 0.9, resamples=100)
     assert figures.precision == Figure(
         value=None, low=None, high=None, reason="no image is called positive"
@@ -196,13 +123,13 @@ def test_precision_without_a_positive_call_is_null_not_zero():
     assert figures.f1.value == 0.0
 
 
-def test_kappa_is_null_where_chance_explains_everything():
+def test_kappa_is_undefined_for_chance_agreement():
     figures = summarise([0, 0, 0], [0.1, 0.2, 0.3], list("abc"), 0.9, resamples=0)
     assert figures.cohen_kappa.value is None
     assert figures.f1.value is None
 
 
-def test_probabilities_that_separate_the_classes_have_no_slope_but_an_area():
+def test_separated_classes_have_no_slope():
     figures = summarise([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], list("abcd"), 0.5, resamples=200)
     assert figures.roc_auc.value == 1.0
     assert figures.calibration_slope.value is None
@@ -223,7 +150,7 @@ def test_one_group_has_values_but_no_intervals():
     assert "fewer than two groups" in figures.accuracy.reason
 
 
-def test_an_interval_needs_more_than_half_of_its_draws_to_define_the_figure():
+def test_an_interval_needs_half_of_the_resamples():
     # The one positive is missing from a draw with probability (1 - 1/40)^40 = 36 %.
     labels = [1] + [0] * 39
     probabilities = np.linspace(0.9, 0.1, 40)
@@ -254,7 +181,7 @@ def test_confusion_counts_by_hand():
     )
 
 
-def test_reliability_bins_hold_every_image_and_their_means():
+def test_reliability_bins_hold_every_image():
     labels, probabilities, _ = scored()
     curve = reliability(labels, probabilities)
     assert curve.count.sum() == labels.size
@@ -263,27 +190,7 @@ def test_reliability_bins_hold_every_image_and_their_means():
     assert curve.observed @ curve.count == pytest.approx(labels.sum())
 
 
-def test_reliability_of_probabilities_that_are_all_the_same_is_one_bin():
+def test_equal_probabilities_share_one_bin():
     curve = reliability([0, 1, 1, 0, 1], [0.3] * 5)
     assert curve.count.tolist() == [5]
     assert curve.observed == pytest.approx([0.6])
-
-
-def test_the_pointing_game_counts_peaks_inside_a_box_edges_as_pixels():
-    lesion = Box(10, 20, 5, 4)
-    boxes = [[lesion]] * 6 + [[Box(0, 0, 2, 2), lesion]]
-    peaks = [(10, 20), (14, 23), (15, 20), (10, 24), (9, 20), None, (12, 21)]
-    figure = pointing_game(peaks, boxes, range(7), resamples=200)
-    assert figure.value == pytest.approx(3 / 7)
-    assert 0 <= figure.low < 3 / 7 < figure.high <= 1
-
-
-def test_the_pointing_game_without_marked_images_is_null():
-    assert pointing_game([], [], []).value is None
-
-
-def test_two_thousand_draws_of_a_large_test_part_take_seconds():
-    labels, probabilities, groups = scored(n=3200, groups=800)
-    started = time.perf_counter()
-    summarise(labels, probabilities, groups, THRESHOLD, resamples=2000)
-    assert time.perf_counter() - started < 20

@@ -65,7 +65,7 @@ def test_samples_are_counted_by_warning_and_certainty(tmp_path, folders, said, c
         "low_resolution": 1,
     }
     assert record.without_warning == (0 if said else 2)
-    answer = reader.read((folders / "walls/1.png").read_bytes())
+    answer = reader.predict((folders / "walls/1.png").read_bytes())
     assert answer.certainty == certainty
     # Nothing else of the report is touched, and the evaluation itself is as it was.
     assert found.report.model_copy(update={"ood_folders": None}) == evaluation.report

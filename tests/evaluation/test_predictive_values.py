@@ -19,14 +19,14 @@ def answers(n: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray, list[s
     return labels, probabilities, [f"g{row}" for row in range(n)]
 
 
-def test_predictive_values_are_those_of_ten_thousand_people_counted_out():
+def test_bayes_agrees_with_ten_thousand_people():
     # 1,000 have a fracture: 900 found, 100 missed; of 9,000 others 1,800 are called by mistake.
     positive, negative = bayes(0.9, 0.8, 0.1)
     assert positive == pytest.approx(900 / (900 + 1800))
     assert negative == pytest.approx(7200 / (7200 + 100))
 
 
-def test_at_the_prevalence_of_the_data_they_are_scikit_learns_precision_of_each_class():
+def test_at_the_datas_prevalence_they_are_precisions():
     labels, probabilities, groups = answers()
     (row,) = predictive_values(
         labels, probabilities, groups, 0.5, [float(labels.mean())], resamples=0
@@ -37,7 +37,7 @@ def test_at_the_prevalence_of_the_data_they_are_scikit_learns_precision_of_each_
     assert row.positive.low is None
 
 
-def test_intervals_are_those_of_a_bootstrap_of_groups_by_hand():
+def test_intervals_agree_with_a_bootstrap_by_hand():
     labels, probabilities, _ = answers(n=300)
     groups = np.repeat(np.arange(100), 3)
     (row,) = predictive_values(labels, probabilities, list(groups), 0.5, [0.1], resamples=3000)
@@ -56,7 +56,7 @@ def test_intervals_are_those_of_a_bootstrap_of_groups_by_hand():
 
 
 @pytest.mark.parametrize("prevalence", [0.02, 0.1, 0.4])
-def test_what_a_bundle_tells_is_near_what_the_bootstrap_finds(prevalence):
+def test_the_apps_interval_is_near_the_bootstraps(prevalence):
     labels, probabilities, groups = answers()
     figures = summarise(labels, probabilities, groups, 0.5, resamples=3000)
     (row,) = predictive_values(labels, probabilities, groups, 0.5, [prevalence], resamples=3000)
@@ -69,7 +69,7 @@ def test_what_a_bundle_tells_is_near_what_the_bootstrap_finds(prevalence):
         assert told[positive]["high"] == pytest.approx(getattr(row, name).high, abs=0.15 * width)
 
 
-def test_a_rarer_fracture_makes_an_alarm_worth_less_and_an_all_clear_more():
+def test_prevalence_raises_ppv_and_lowers_npv():
     labels, probabilities, groups = answers()
     rows = predictive_values(
         labels, probabilities, groups, 0.5, [0.05, 0.1, 0.2, 0.4], resamples=100
@@ -80,7 +80,7 @@ def test_a_rarer_fracture_makes_an_alarm_worth_less_and_an_all_clear_more():
     assert clears == sorted(clears, reverse=True)
 
 
-def test_without_one_of_the_classes_nothing_is_told():
+def test_one_class_has_no_predictive_value():
     (row,) = predictive_values([1, 1], [0.4, 0.6], ["a", "b"], 0.5, [0.1], resamples=50)
     assert row.positive.value is row.negative.value is None
     assert row.positive.reason == "both classes are needed"
@@ -93,7 +93,7 @@ def test_without_one_of_the_classes_nothing_is_told():
     assert predictive_value_of_answers({}, 0.1) == {}
 
 
-def test_an_answer_that_is_never_given_has_no_worth():
+def test_an_answer_never_given_has_no_value():
     labels, probabilities, groups = [1, 0, 1, 0], [0.1, 0.2, 0.3, 0.4], list("abcd")
     (row,) = predictive_values(labels, probabilities, groups, 0.9, [0.1], resamples=50)
     assert row.positive.value is None
@@ -106,7 +106,7 @@ def test_an_answer_that_is_never_given_has_no_worth():
     assert told[False]["value"] == pytest.approx(0.9)
 
 
-def test_an_answer_that_was_never_wrong_has_a_lower_limit_all_the_same():
+def test_an_answer_never_wrong_has_a_lower_limit():
     figures = {
         "sensitivity": {"value": 0.8, "low": 0.7, "high": 0.9},
         "specificity": {"value": 1.0, "low": 0.9, "high": 1.0},
@@ -117,7 +117,7 @@ def test_an_answer_that_was_never_wrong_has_a_lower_limit_all_the_same():
     assert told["low"] == pytest.approx(7 / (7 + 9))
 
 
-def test_figures_without_intervals_give_a_value_without_one():
+def test_no_interval_without_those_of_the_figures():
     figures = {
         "sensitivity": {"value": 0.9, "low": None, "high": None},
         "specificity": {"value": 0.8, "low": 0.7, "high": 0.9},

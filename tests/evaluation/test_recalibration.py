@@ -19,7 +19,7 @@ from utils.datasets.image_cache import PreparedImages, prepare_images
 from utils.datasets.readers import read_dataset
 from utils.datasets.split import part_of
 from utils.errors import DatasetError, InputError
-from utils.evaluation.evaluate import Evaluation, evaluate
+from utils.evaluation.evaluate import evaluate
 from utils.evaluation.recalibration import (
     FITTING,
     REST,
@@ -30,6 +30,7 @@ from utils.evaluation.recalibration import (
     save_recalibration,
 )
 from utils.evaluation.report_schema import EvaluationReport
+from utils.evaluation.scored_images import Evaluation
 from utils.evaluation.strata import tables
 from utils.inference.engine import load_engine
 from utils.inference.predictor import load_predictor
@@ -70,7 +71,7 @@ def content(model: Path) -> list[str]:
     return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
-def test_no_group_is_on_both_sides_and_no_image_is_lost(world):
+def test_no_group_is_in_both_parts(world):
     _, evaluation, _ = world
     scored = evaluation.scored
     pairs = replace(
@@ -87,13 +88,13 @@ def test_no_group_is_on_both_sides_and_no_image_is_lost(world):
     assert 0.3 < told.fitting.groups / 60 < 0.7
 
 
-def test_another_seed_divides_otherwise_and_the_same_seed_alike(world):
+def test_the_seed_determines_the_division(world):
     _, evaluation, _ = world
     sides = [tuple(s.id for s in both(evaluation, seed=seed).fitting.samples) for seed in (0, 0, 1)]
     assert sides[0] == sides[1] != sides[2]
 
 
-def test_slope_and_intercept_are_those_of_scikit_learn_on_the_fitting_part_alone(world):
+def test_the_fit_agrees_with_scikit_learn(world):
     _, evaluation, _ = world
     local = both(evaluation, sensitivity=None)
     fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=5000).fit(
@@ -104,7 +105,7 @@ def test_slope_and_intercept_are_those_of_scikit_learn_on_the_fitting_part_alone
     assert after.intercept == pytest.approx(fitted.intercept_[0], rel=1e-3, abs=1e-3)
 
 
-def test_recalibration_mends_overconfident_probabilities_on_the_rest(world):
+def test_overconfidence_is_corrected_on_the_rest(world):
     _, evaluation, _ = world
     report = both(evaluation, sensitivity=None).evaluation.report
     before, after = report.recalibration.figures_before, report.images.figures
@@ -126,7 +127,7 @@ def overconfident_where_it_is_reported(world, sides: tuple[str, ...]) -> Any:
     return both(answering(evaluation, logit.astype(np.float32)), sensitivity=None)
 
 
-def test_a_decision_that_does_worse_than_the_models_own_is_said_to(world):
+def test_degraded_figures_are_reported(world):
     report = overconfident_where_it_is_reported(world, (FITTING,)).evaluation.report
     told, after = report.recalibration, report.images.figures
     before = told.figures_before
@@ -141,7 +142,7 @@ def test_a_decision_that_does_worse_than_the_models_own_is_said_to(world):
     assert table.note.endswith(said)
 
 
-def test_a_decision_that_does_better_is_not_said_to_do_worse(world):
+def test_improved_figures_are_not_reported_as_worse(world):
     report = overconfident_where_it_is_reported(world, (FITTING, REST)).evaluation.report
     assert report.recalibration.worse == ()
     assert degradation_message(report) == ""
@@ -168,7 +169,7 @@ def test_recalibration_alone_changes_no_answer(world):
     assert "moved with a later calibration" in bundle.chosen_by
 
 
-def test_a_local_threshold_keeps_its_sensitivity_where_it_was_chosen(world):
+def test_a_local_threshold_keeps_its_sensitivity(world):
     _, evaluation, _ = world
     local = both(evaluation, recalibrate=False, sensitivity=0.95)
     fitting, bundle = local.fitting, local.evaluation.bundle
@@ -181,7 +182,7 @@ def test_a_local_threshold_keeps_its_sensitivity_where_it_was_chosen(world):
     assert "on the fitting part" in bundle.chosen_by
 
 
-def test_figures_are_of_the_rest_alone_with_the_new_decision(world):
+def test_figures_are_of_the_rest_alone(world):
     _, evaluation, _ = world
     local = both(evaluation)
     scored, report = local.evaluation.scored, local.evaluation.report
@@ -195,7 +196,7 @@ def test_figures_are_of_the_rest_alone_with_the_new_decision(world):
     assert report.to_json()
 
 
-def test_the_evaluation_and_the_model_stay_as_they_are(world):
+def test_evaluation_and_model_stay_unchanged(world):
     model, evaluation, _ = world
     files, report = content(model), evaluation.report.to_json()
     both(evaluation)
@@ -215,11 +216,11 @@ def saved(world, tmp_path_factory) -> tuple[Any, Path]:
     return local, path
 
 
-def test_a_saved_decision_is_a_bundle_that_answers_with_it(world, saved):
+def test_a_saved_bundle_answers_with_its_decision(world, saved):
     model, _, _ = world
     local, path = saved
     picture = encode(draw_radiograph(300, 220))
-    old, new = (load_predictor(file).read(picture) for file in (model, path))
+    old, new = (load_predictor(file).predict(picture) for file in (model, path))
     assert new.logit == old.logit
     assert new.sha256 == old.sha256
     calibration = local.evaluation.bundle.calibration
@@ -228,7 +229,7 @@ def test_a_saved_decision_is_a_bundle_that_answers_with_it(world, saved):
     assert new.threshold == local.evaluation.bundle.threshold != old.threshold
 
 
-def test_the_sidecar_says_from_what_data_and_how_many_images(saved):
+def test_the_sidecar_records_the_fitting_data(saved):
     local, path = saved
     bundle = read_bundle(path)
     told = bundle.training["local"]
@@ -243,7 +244,7 @@ def test_the_sidecar_says_from_what_data_and_how_many_images(saved):
     assert test["localisation"]["n"] == sum(bool(s.boxes) for s in local.evaluation.scored.samples)
 
 
-def test_an_evaluation_of_the_saved_bundle_leaves_out_what_it_was_fitted_on(world, saved):
+def test_fitting_images_are_left_out_later(world, saved):
     _, evaluation, prepared = world
     local, path = saved
     engine = load_engine(path)
@@ -254,7 +255,7 @@ def test_an_evaluation_of_the_saved_bundle_leaves_out_what_it_was_fitted_on(worl
     assert again.report.dataset.trained_on_these_data is False
 
 
-def test_a_decision_on_top_of_a_decision_remembers_both(world, saved, tmp_path):
+def test_a_second_recalibration_keeps_the_first(world, saved, tmp_path):
     _, evaluation, prepared = world
     local, path = saved
     again = evaluate(load_engine(path), evaluation.dataset, prepared, part="all", resamples=0)
@@ -269,7 +270,7 @@ def test_a_decision_on_top_of_a_decision_remembers_both(world, saved, tmp_path):
     assert len(seen.local.sha256) == len(local.fitting.samples) + len(further.fitting.samples)
 
 
-def test_too_few_images_of_a_class_are_refused_with_counts(world):
+def test_too_few_images_are_refused_with_counts(world):
     _, evaluation, _ = world
     positive = np.flatnonzero(evaluation.scored.labels == 1)[:15]
     negative = np.flatnonzero(evaluation.scored.labels == 0)
@@ -285,7 +286,7 @@ def test_too_few_images_of_a_class_are_refused_with_counts(world):
             both(replace(evaluation, scored=scored))
 
 
-def test_a_place_that_cannot_hold_the_bundle_is_said_at_once(world, tmp_path):
+def test_an_unusable_target_is_refused_early(world, tmp_path):
     model, _, _ = world
     check_target(tmp_path / "ours.h5", model)
     with pytest.raises(InputError, match=r"ends in \.h5"):

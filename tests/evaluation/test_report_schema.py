@@ -18,7 +18,7 @@ def report() -> EvaluationReport:
     return EvaluationReport.model_validate_json(COMMITTED.read_text())
 
 
-def test_the_committed_file_comes_back_byte_for_byte(report):
+def test_the_committed_file_is_reproduced(report):
     assert report.to_json() == COMMITTED.read_text()
 
 
@@ -40,7 +40,7 @@ def test_a_report_cannot_be_changed(report):
         report.schema_version = 1
 
 
-def test_tables_that_an_evaluation_lacks_are_left_out(report):
+def test_missing_tables_are_left_out(report):
     changes = {"studies": None, "recalibration": None, "ood_folders": None, "localisation": None}
     written = json.loads(report.model_copy(update=changes).to_json())
     assert not {"studies", "local_decision", "strangers"} & written.keys()
@@ -49,7 +49,7 @@ def test_tables_that_an_evaluation_lacks_are_left_out(report):
     assert report.model_copy(update={"input_warnings": None}).model_dump()["doubts"] is None
 
 
-def test_a_figure_has_a_reason_only_where_it_needs_one():
+def test_a_figure_has_a_reason_where_undefined():
     assert Figure(value=0.5, low=0.4, high=0.6).model_dump() == {
         "value": 0.5,
         "low": 0.4,

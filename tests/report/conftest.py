@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.evaluations import drawn_evaluation
-from utils.evaluation.strata import Evaluation
+from utils.evaluation.scored_images import Evaluation
 from utils.report.write import write_report
 
 

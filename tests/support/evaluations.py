@@ -17,7 +17,8 @@ from utils.datasets.readers import read_dataset
 from utils.datasets.split import PartCounts
 from utils.datasets.training_set import PartUse, TrainingSetReport
 from utils.evaluation.evaluate import evaluate
-from utils.evaluation.strata import Evaluation, tables
+from utils.evaluation.scored_images import Evaluation
+from utils.evaluation.strata import tables
 from utils.inference.engine import load_engine
 
 DOUBT = (0.45, 0.55)

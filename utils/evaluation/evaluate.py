@@ -97,7 +97,6 @@ def read_inputs(request: EvaluationRequest) -> EvaluationInputs:
 def run_evaluation(
     request: EvaluationRequest,
     inputs: EvaluationInputs,
-    *,
     engine: str,
     engine_cache: Path | None,
     limits: Limits,

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from utils.datasets.image_cache import FileFacts
 from utils.datasets.sample import Sample
 from utils.datasets.training_set import TrainingSet
-from utils.evaluation.metrics import mean_with_interval, pointing_game
-from utils.evaluation.report_schema import Figure, LocalisationFigures
+from utils.evaluation.metrics import mean_with_interval
+from utils.evaluation.report_schema import (
+    MEASURES,
+    Chance,
+    Figure,
+    Localisation,
+    LocalisationFigures,
+)
 from utils.imaging.geometry import Box, map_over_picture, mask_of_boxes, peak
+from utils.messages import sentence
 from utils.model_builder import map_offset
 from utils.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from utils.evaluation.scored_images import ScoredImages
 
 # The outline of a map that is compared with the lesions: from this share of its maximum on.
 _OUTLINE = 0.5
@@ -26,7 +37,7 @@ class MapLocalisation:
 
     Args:
         peak: x, y of its maximum in pixels of the original; None where the map is empty.
-        boxes: the lesions, same pixels.
+        hit: whether the peak lies inside a lesion, see ``pointing_game_hit``.
         evidence_inside: share of the positive map's sum inside the lesions; 0 for an empty map.
         overlap: intersection over union of the lesions with the map from half its maximum on; 0 for an
             empty map.
@@ -34,7 +45,7 @@ class MapLocalisation:
     """
 
     peak: tuple[int, int] | None
-    boxes: tuple[Box, ...]
+    hit: bool
     evidence_inside: float
     overlap: float
     covered: float
@@ -60,18 +71,28 @@ def localise(
     activation = map_over_picture(signed, file.height, file.width, offset, file.crop)
     inside = mask_of_boxes(sample.boxes, file.height, file.width, activation.shape)
     total, most = float(activation.sum()), float(activation.max())
+    highest = peak(activation, file.height, file.width)
     evidence = overlap = 0.0
     if most > 0.0:
         evidence = float(activation[inside].sum()) / total
         outlined = activation >= _OUTLINE * most
         overlap = float((outlined & inside).sum() / (outlined | inside).sum())
     return MapLocalisation(
-        peak=peak(activation, file.height, file.width),
-        boxes=sample.boxes,
+        peak=highest,
+        hit=pointing_game_hit(highest, sample.boxes),
         evidence_inside=evidence,
         overlap=overlap,
         covered=float(inside.mean()),
     )
+
+
+def pointing_game_hit(peak: tuple[float, float] | None, boxes: Iterable[Box]) -> bool:
+    """Return whether a map's peak lies inside a lesion, without tolerance; an empty map is a miss.
+
+    Source:
+        Zhang et al., Top-down neural attention by excitation backprop, 2018, section 4.1.
+    """
+    return peak is not None and any(box.contains(*peak) for box in boxes)
 
 
 def summarise_localisation(
@@ -94,15 +115,38 @@ def summarise_localisation(
 
     return LocalisationFigures(
         n=len(localised),
-        pointing_game=pointing_game(
-            [item.peak for item in localised],
-            [item.boxes for item in localised],
-            groups,
-            resamples=resamples,
-            seed=seed,
-        ),
+        pointing_game=mean([item.hit for item in localised]),
         evidence_inside=mean([item.evidence_inside for item in localised]),
         overlap=mean([item.overlap for item in localised]),
+    )
+
+
+def localisation_table(
+    scored: ScoredImages, threshold: float, *, resamples: int, seed: int
+) -> Localisation | None:
+    """Measure the maps on the marked lesions; None where the source marks none."""
+    localised = {
+        row: localise(scored.maps[row], sample, scored.files[row], scored.map_offset)
+        for row, sample in enumerate(scored.samples)
+        if sample.boxes
+    }
+    if not localised:
+        return None
+
+    def of(rows: Sequence[int]) -> LocalisationFigures:
+        chosen, groups = [localised[row] for row in rows], [scored.groups[row] for row in rows]
+        return summarise_localisation(chosen, groups, resamples=resamples, seed=seed)
+
+    return Localisation(
+        rules={name: sentence(f"evaluation.{name}_rule") for name in MEASURES},
+        marked=of(list(localised)),
+        marked_and_called_positive=of(
+            [row for row in localised if scored.probability[row] >= threshold]
+        ),
+        chance=Chance(
+            meaning=sentence("evaluation.chance_meaning"),
+            value=float(np.mean([item.covered for item in localised.values()])),
+        ),
     )
 
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from utils.evaluation.bootstrap import BINS, bin_of, draw_weights, logits_of, replicates
 from utils.evaluation.report_schema import FIGURES, Confusion, Figure, Figures
-from utils.imaging.geometry import Box
 from utils.messages import sentence
 
 LEVEL = 0.95
@@ -102,35 +101,6 @@ def mean_with_interval(
         weights @ numbers / weights.sum(axis=1) for weights in draw_weights(groups, resamples, seed)
     ]
     return figure_of(float(numbers.mean()), np.concatenate(means), None)
-
-
-def pointing_game(
-    peaks: Sequence[tuple[float, float] | None],
-    boxes: Sequence[Sequence[Box]],
-    groups: Sequence[str],
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Figure:
-    """Return the share of images whose map peaks inside a marked lesion.
-
-    Args:
-        peaks: (n,) x and y in pixels of the original; None where the map is empty, which is a miss.
-        boxes: (n,) the marked lesions of each image, in the same pixels, one or more.
-        groups: (n,) as in ``summarise``.
-        resamples, seed: as in ``summarise``.
-
-    Returns:
-        The share with its interval. No tolerance around a box is granted.
-
-    Source:
-        Zhang et al., Top-down neural attention by excitation backprop, 2018, section 4.1.
-    """
-    hits = [
-        peak is not None and any(box.contains(*peak) for box in marked)
-        for peak, marked in zip(peaks, boxes, strict=True)
-    ]
-    return mean_with_interval(np.array(hits, float), groups, resamples=resamples, seed=seed)
 
 
 def confusion(

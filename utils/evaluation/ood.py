@@ -9,10 +9,10 @@ from pathlib import Path
 
 from utils.errors import InputError
 from utils.evaluation.report_schema import CertaintyCounts, OODFolderRecord
-from utils.evaluation.strata import Evaluation
-from utils.inference.certainty import CERTAINTIES, certainty_of
+from utils.evaluation.scored_images import Evaluation
+from utils.inference.input_warnings import CERTAINTIES, certainty_of
 from utils.inference.predictor import Predictor
-from utils.inference.runners.local import Answer, find_files, predict_files
+from utils.inference.runners.local import FileResult, find_files, predict_files
 from utils.model.bundle import Bundle
 from utils.model.ood import CODES
 
@@ -61,11 +61,11 @@ def evaluate_ood(
     with tqdm(total=total, desc="OOD samples", unit="image", disable=not progress) as bar:
 
         def count(folder: OODFolder) -> OODFolderRecord:
-            answers = []
-            for answer in predict_files(predictor, folder.files, batch_size=batch_size):
+            results = []
+            for result in predict_files(predictor, folder.files, batch_size=batch_size):
                 bar.update()
-                answers.append(answer)
-            return _counted(folder.name, answers, evaluation.bundle)
+                results.append(result)
+            return _counted(folder.name, results, evaluation.bundle)
 
         records = tuple(count(folder) for folder in folders)
     report = evaluation.report.model_copy(update={"ood_folders": records})
@@ -83,17 +83,17 @@ def _list_images(folder: Path) -> OODFolder:
     return OODFolder(folder.resolve().name, tuple(files))
 
 
-def _counted(name: str, answers: Iterable[Answer], bundle: Bundle) -> OODFolderRecord:
-    """Count the answers to the files of one folder by certainty and warnings."""
+def _counted(name: str, results: Iterable[FileResult], bundle: Bundle) -> OODFolderRecord:
+    """Count the results of the files of one folder by certainty and warnings."""
     certainty = Counter(dict.fromkeys(CERTAINTIES, 0))
     warnings = Counter(dict.fromkeys(CODES, 0))
     pictures = refused = without_warning = 0
-    for answer in answers:
-        if answer.reading is None:
+    for result in results:
+        if result.prediction is None:
             refused += 1
             continue
-        codes = {warning.code for warning in answer.reading.warnings}
-        probability = bundle.calibration.probability(answer.reading.logit)
+        codes = {warning.code for warning in result.prediction.warnings}
+        probability = bundle.calibration.probability(result.prediction.logit)
         pictures += 1
         certainty[certainty_of(probability, bundle.doubt, codes)] += 1
         warnings.update(codes)

@@ -304,3 +304,16 @@ class EvaluationReport(ImageTables, _Subject):
         """Return the text of metrics.json."""
         content = self.model_dump(mode="json")
         return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+    def summary(self) -> dict[str, Any]:
+        """Return what evaluate.py prints: the main figures and what is optional, JSON-able."""
+        content = self.model_dump(mode="json")
+        return {
+            **{name: content[name] for name in ("local_decision", "strangers") if name in content},
+            "model": self.model.sha256,
+            "dataset": self.dataset.name,
+            "part": self.dataset.part,
+            "counts": content["images"]["counts"],
+            "left_out": content["left_out"],
+            "figures": content["images"]["figures"],
+        }

@@ -1,35 +1,30 @@
-"""Scored images and their performance tables: overall, by study and by stratum."""
+"""Performance tables of scored images: overall, by study and by stratum."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from utils.datasets.image_cache import FileFacts
-from utils.datasets.sample import Dataset, Sample
-from utils.evaluation.localisation import localise, summarise_localisation
+from utils.datasets.sample import Sample
+from utils.evaluation.localisation import localisation_table
 from utils.evaluation.metrics import confusion, mean_with_interval, summarise
 from utils.evaluation.predictive_values import PREVALENCES, predictive_values
 from utils.evaluation.report_schema import (
-    MEASURES,
     CertaintyCounts,
-    Chance,
     CountAndShare,
     Counts,
-    EvaluationReport,
     ImageTables,
     InputWarnings,
     Label,
-    Localisation,
-    LocalisationFigures,
     Performance,
     RegionHead,
     WarningCounts,
 )
-from utils.inference.certainty import (
+from utils.evaluation.scored_images import ScoredImages
+from utils.inference.input_warnings import (
     CERTAINTIES,
     DEFINITE,
     LOW_RESOLUTION,
@@ -50,70 +45,6 @@ SIZES = (
 NOT_STATED = "not stated"
 
 
-@dataclass(frozen=True, eq=False)
-class ScoredImages:
-    """The images of an evaluation, row by row, with the model's outputs.
-
-    Args:
-        samples: the images.
-        files: size, content crop and checksum of each file.
-        parts: part of each: of the model's own split, or of the source where the data are foreign.
-        groups: units of the bootstrap: patients, or clusters of near-duplicates.
-        labels: int (n,).
-        logit: float32 (n,), before calibration.
-        probability: float64 (n,), calibrated.
-        maps: float32 (n, h, w), signed, logits.
-        region: predicted body part of each, None without that head.
-        input_warnings: codes of each image's input warnings, None without an out-of-distribution detector.
-        map_offset: receptive-field centre offset, see ``Bundle.map_offset``.
-    """
-
-    samples: tuple[Sample, ...]
-    files: tuple[FileFacts, ...]
-    parts: tuple[str, ...]
-    groups: tuple[str, ...]
-    labels: np.ndarray
-    logit: np.ndarray
-    probability: np.ndarray
-    maps: np.ndarray
-    region: tuple[str, ...] | None
-    input_warnings: tuple[tuple[str, ...], ...] | None = None
-    map_offset: float = 0.0
-
-    def take(
-        self, rows: Sequence[int] | np.ndarray, probability: np.ndarray | None = None
-    ) -> ScoredImages:
-        """Return some of the images, with other probabilities where these are given."""
-        chosen = np.asarray(rows, int)
-
-        def of(values: Any) -> Any:
-            if isinstance(values, tuple):
-                return tuple(values[row] for row in chosen)
-            return values[chosen] if isinstance(values, np.ndarray) else values
-
-        taken = {name: of(values) for name, values in vars(self).items()}
-        return ScoredImages(
-            **taken if probability is None else {**taken, "probability": probability}
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """One evaluation.
-
-    Args:
-        bundle: the model that was evaluated.
-        dataset: what it was evaluated on.
-        scored: the images with the model's outputs.
-        report: all figures, the content of metrics.json.
-    """
-
-    bundle: Bundle
-    dataset: Dataset
-    scored: ScoredImages
-    report: EvaluationReport
-
-
 def tables(
     scored: ScoredImages,
     bundle: Bundle,
@@ -132,13 +63,7 @@ def tables(
     """
     drawing: dict[str, int] = {"resamples": resamples, "seed": seed}
 
-    def measured(
-        labels: np.ndarray,
-        probability: np.ndarray,
-        groups: Sequence[str],
-        rule: str | None = None,
-    ) -> Performance:
-        return performance(labels, probability, groups, bundle.threshold, rule=rule, **drawing)
+    measured = partial(performance, threshold=bundle.threshold, resamples=resamples, seed=seed)
 
     def of(chosen: np.ndarray) -> Performance:
         rows = np.flatnonzero(chosen)
@@ -169,7 +94,7 @@ def tables(
             prevalences,
             **drawing,
         ),
-        localisation=_localisation(scored, bundle.threshold, drawing),
+        localisation=localisation_table(scored, bundle.threshold, **drawing),
         region_head=_region_head(scored, bundle.regions, drawing),
         input_warnings=_input_warnings(scored, drawing),
     )
@@ -221,7 +146,7 @@ def by_study(scored: ScoredImages) -> tuple[np.ndarray, np.ndarray, tuple[str, .
 
 
 def certainties(scored: ScoredImages, zone: tuple[float, float]) -> np.ndarray:
-    """Return the certainty of each answer as the app gives it, see ``certainty.certainty_of``.
+    """Return the certainty of each answer as the app gives it, see ``input_warnings.certainty_of``.
 
     Args:
         scored: the images with the model's outputs.
@@ -295,35 +220,6 @@ def _strata(scored: ScoredImages) -> Iterator[tuple[str, list[str], list[str]]]:
         values = [value for value in order or sorted(present) if value in present]
         if values not in ([NOT_STATED], ["whole"]):
             yield name, keys, values
-
-
-def _localisation(
-    scored: ScoredImages, threshold: float, drawing: Mapping[str, int]
-) -> Localisation | None:
-    """Measure the maps on the marked lesions; None where the source marks none."""
-    localised = {
-        row: localise(scored.maps[row], sample, scored.files[row], scored.map_offset)
-        for row, sample in enumerate(scored.samples)
-        if sample.boxes
-    }
-    if not localised:
-        return None
-
-    def of(rows: Sequence[int]) -> LocalisationFigures:
-        groups = [scored.groups[row] for row in rows]
-        return summarise_localisation([localised[row] for row in rows], groups, **drawing)
-
-    return Localisation(
-        rules={name: sentence(f"evaluation.{name}_rule") for name in MEASURES},
-        marked=of(list(localised)),
-        marked_and_called_positive=of(
-            [row for row in localised if scored.probability[row] >= threshold]
-        ),
-        chance=Chance(
-            meaning=sentence("evaluation.chance_meaning"),
-            value=float(np.mean([item.covered for item in localised.values()])),
-        ),
-    )
 
 
 def _region_head(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from utils.evaluation.report_schema import FIGURES, Figures
-from utils.evaluation.strata import Evaluation
+from utils.evaluation.scored_images import Evaluation
 from utils.model.architectures import DEFAULT_ARCHITECTURE
 from utils.report.pages import render
 from utils.report.samples import failures

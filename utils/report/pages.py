@@ -1,4 +1,8 @@
-"""Pages of the report, HTML and Markdown, and the environment of their Jinja templates."""
+"""Pages of the report, HTML and Markdown, and the environment of their Jinja templates.
+
+What both pages share has templates of its own: facts.txt and captions.txt (a name and a text a line), and
+notes.txt.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.evaluation.strata import Evaluation
-from utils.inference.certainty import DOUBTED_FOR, WITHHELD_FOR
-from utils.inference.predictor import DISCLAIMER, data_uri
+from utils.evaluation.scored_images import Evaluation
+from utils.inference.input_warnings import DOUBTED_FOR, WITHHELD_FOR
+from utils.inference.prediction import data_uri, disclaimer
 from utils.report import format as formats
 from utils.report.tables import tables_of
 from utils.report.training_record import TrainingRecord
@@ -50,7 +54,7 @@ def render(template: str, evaluation: Evaluation, **values: Any) -> str:
         "markdown_rows": formats.markdown_rows,
     }
     environment.globals |= {
-        "disclaimer": DISCLAIMER,
+        "disclaimer": disclaimer(),
         "doubtful_for": sorted(DOUBTED_FOR),
         "withheld_for": sorted(WITHHELD_FOR),
         "bundle": evaluation.bundle,

@@ -15,7 +15,7 @@ import numpy as np
 
 from utils.evaluation.metrics import reliability
 from utils.evaluation.report_schema import Figure
-from utils.evaluation.strata import Evaluation
+from utils.evaluation.scored_images import Evaluation
 from utils.report.format import interval_text
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def draw_reliability(evaluation: Evaluation) -> bytes:
     low = curve.observed - [max(0.0, interval.low) for interval in intervals]
     high = [min(1.0, interval.high) for interval in intervals] - curve.observed
     rows: dict[str, Any] = {"nrows": 2, "height_ratios": (3.4, 1), "sharex": True}
+    sizes = " to ".join(map(str, sorted({curve.count.min(), curve.count.max()})))
     with canvas(6.0, 7.0, **rows) as (figure, (axes, histogram)):
         axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="ideal")
         axes.errorbar(
@@ -137,7 +138,7 @@ def draw_reliability(evaluation: Evaluation) -> bytes:
             lw=1.5,
             elinewidth=1,
             capsize=2,
-            label=f"{curve.count.size} bins of {_span(curve.count)} images,\n95 % Wilson intervals",
+            label=f"{curve.count.size} bins of {sizes} images,\n95 % Wilson intervals",
         )
         for place in (axes, histogram):
             place.axvline(evaluation.bundle.threshold, color=VERMILLION, lw=1.2, ls="-.")
@@ -174,12 +175,6 @@ PLOTS: dict[str, Callable[[Evaluation], bytes]] = {
     "precision_recall.png": draw_precision_recall,
     "reliability.png": draw_reliability,
 }
-
-
-def _span(counts: np.ndarray) -> str:
-    """Write the range of some counts."""
-    low, high = counts.min(), counts.max()
-    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _operating_point(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from utils.datasets.sample import Sample
-from utils.evaluation.strata import Evaluation, ScoredImages
+from utils.evaluation.scored_images import Evaluation, ScoredImages
 from utils.formats import decode
 from utils.imaging import geometry, overlay
 from utils.report.plots import canvas, png_of

@@ -20,8 +20,8 @@ from utils.evaluation.report_schema import (
     Performance,
     RecalibrationRecord,
 )
-from utils.evaluation.strata import Evaluation
-from utils.inference.certainty import CERTAINTIES, DOUBTED_FOR, WITHHELD_FOR
+from utils.evaluation.scored_images import Evaluation
+from utils.inference.input_warnings import CERTAINTIES, DOUBTED_FOR, WITHHELD_FOR
 from utils.messages import sentence
 from utils.model.ood import CODES
 from utils.report.format import any_of, interval_text

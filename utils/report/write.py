@@ -7,15 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from utils.errors import InputError
-from utils.evaluation.predictions_csv import write_predictions
-from utils.evaluation.strata import Evaluation
+from utils.evaluation.scored_images import Evaluation, write_predictions
 from utils.report.card import card_page
 from utils.report.pages import html_page, markdown_page
 from utils.report.plots import PLOTS
 from utils.report.samples import FAILURES, SAMPLES, draw_failures, draw_samples
-
-METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
-HTML, MARKDOWN = "report.html", "report.md"
 
 
 def make_folder(folder: Path) -> None:
@@ -50,9 +46,9 @@ def write_report(evaluation: Evaluation, folder: Path, *, samples: bool = True) 
         gallery = draw_failures(evaluation)
         pictures |= {FAILURES: gallery} if gallery else {}
     texts = {
-        METRICS: evaluation.report.to_json(),
-        HTML: html_page(evaluation, pictures),
-        MARKDOWN: markdown_page(evaluation, [name for name in pictures if name in PLOTS]),
+        "metrics.json": evaluation.report.to_json(),
+        "report.html": html_page(evaluation, pictures),
+        "report.md": markdown_page(evaluation, [name for name in pictures if name in PLOTS]),
     }
     make_folder(folder)
     with _input_error("report.report_not_written", folder):
@@ -60,10 +56,13 @@ def write_report(evaluation: Evaluation, folder: Path, *, samples: bool = True) 
             (folder / name).write_bytes(picture)
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
-        write_predictions(evaluation.scored, evaluation.bundle.threshold, folder / PREDICTIONS)
+        write_predictions(
+            evaluation.scored, evaluation.bundle.threshold, folder / "predictions.csv"
+        )
         for name in {SAMPLES, FAILURES} - pictures.keys():
             (folder / name).unlink(missing_ok=True)
-    return tuple(folder / name for name in (METRICS, PREDICTIONS, *pictures, HTML, MARKDOWN))
+    names = ("metrics.json", "predictions.csv", *pictures, "report.html", "report.md")
+    return tuple(folder / name for name in names)
 
 
 def write_card(evaluation: Evaluation, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""utils.evaluation.predictions_csv: a line an image, and which images such a file names."""
+"""utils.evaluation.scored_images: the table predictions.csv, written and read."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ import pytest
 from utils.datasets.image_cache import FileFacts
 from utils.datasets.sample import Sample
 from utils.errors import InputError
-from utils.evaluation.predictions_csv import prediction_rows, read_names, write_predictions
-from utils.evaluation.strata import ScoredImages
+from utils.evaluation.scored_images import (
+    ScoredImages,
+    prediction_rows,
+    read_names,
+    write_predictions,
+)
 from utils.imaging.geometry import Rectangle
 
 # A name that a table has to quote.
@@ -38,7 +42,7 @@ def scored() -> ScoredImages:
     )
 
 
-def test_a_line_says_what_an_image_is_and_what_was_answered():
+def test_a_line_has_the_image_and_its_answer():
     rows = list(prediction_rows(scored(), 0.5))
     assert list(rows[0]) == [
         *("path", "part", "group", "label", "probability", "prediction"),
@@ -50,24 +54,24 @@ def test_a_line_says_what_an_image_is_and_what_was_answered():
     assert (rows[2]["probability"], rows[2]["logit"]) == ("0.750000", "2.000000")
 
 
-def test_the_images_that_were_written_are_read_again(tmp_path):
+def test_written_names_are_read_again(tmp_path):
     write_predictions(scored(), 0.5, tmp_path / "predictions.csv")
     assert read_names(tmp_path / "predictions.csv", SAMPLES) == set(NAMES)
     other = Sample(Path("other"), "other", 0, "other")
     assert read_names(tmp_path / "predictions.csv", (*SAMPLES, other)) == set(NAMES)
 
 
-def test_images_that_the_dataset_has_not_are_counted(tmp_path):
+def test_unknown_names_are_counted(tmp_path):
     write_predictions(scored(), 0.5, tmp_path / "predictions.csv")
-    said = (
+    message = (
         "2 of the 3 images that .* names are not among the 1 of the dataset, the first of them 'a/1"
     )
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_names(tmp_path / "predictions.csv", SAMPLES[2:])
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (None, "cannot be read as a table: No such file"),
         (b"\xff\xfe\x00path", "cannot be read as a table: 'utf-8'"),
@@ -76,8 +80,8 @@ def test_images_that_the_dataset_has_not_are_counted(tmp_path):
         (b"name,label\na/1.png,0\n", "names no image: .* a column 'path'"),
     ],
 )
-def test_what_is_no_such_table_is_the_users_to_mend(tmp_path, content, says):
+def test_an_unusable_table_is_an_input_error(tmp_path, content, message):
     if content is not None:
         (tmp_path / "table.csv").write_bytes(content)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         read_names(tmp_path / "table.csv", SAMPLES)

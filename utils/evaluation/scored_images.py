@@ -1,0 +1,200 @@
+"""Scored images: the images of an evaluation with the network's outputs, and predictions.csv."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.datasets.image_cache import FileFacts, PreparedImages
+from utils.datasets.sample import Dataset, Sample
+from utils.errors import InputError
+from utils.evaluation.report_schema import EvaluationReport
+from utils.inference.engine import Engine
+from utils.model.bundle import Bundle, read_ood_detector
+
+# Column that names an image: its sample's id, which is its path below the dataset's root.
+NAME = "path"
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImages:
+    """The images of an evaluation, row by row, with the model's outputs.
+
+    Args:
+        samples: the images.
+        files: size, content crop and checksum of each file.
+        parts: part of each: of the model's own split, or of the source where the data are foreign.
+        groups: units of the bootstrap: patients, or clusters of near-duplicates.
+        labels: int (n,).
+        logit: float32 (n,), before calibration.
+        probability: float64 (n,), calibrated.
+        maps: float32 (n, h, w), signed, logits.
+        region: predicted body part of each, None without that head.
+        input_warnings: codes of each image's input warnings, None without an out-of-distribution detector.
+        map_offset: receptive-field centre offset, see ``Bundle.map_offset``.
+    """
+
+    samples: tuple[Sample, ...]
+    files: tuple[FileFacts, ...]
+    parts: tuple[str, ...]
+    groups: tuple[str, ...]
+    labels: np.ndarray
+    logit: np.ndarray
+    probability: np.ndarray
+    maps: np.ndarray
+    region: tuple[str, ...] | None
+    input_warnings: tuple[tuple[str, ...], ...] | None = None
+    map_offset: float = 0.0
+
+    def take(
+        self, rows: Sequence[int] | np.ndarray, probability: np.ndarray | None = None
+    ) -> ScoredImages:
+        """Return some of the images, with other probabilities where these are given."""
+        chosen = np.asarray(rows, int)
+
+        def of(values: Any) -> Any:
+            if isinstance(values, tuple):
+                return tuple(values[row] for row in chosen)
+            return values[chosen] if isinstance(values, np.ndarray) else values
+
+        taken = {name: of(values) for name, values in vars(self).items()}
+        return ScoredImages(
+            **taken if probability is None else {**taken, "probability": probability}
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One evaluation.
+
+    Args:
+        bundle: the model that was evaluated.
+        dataset: what it was evaluated on.
+        scored: the images with the model's outputs.
+        report: all figures, the content of metrics.json.
+    """
+
+    bundle: Bundle
+    dataset: Dataset
+    scored: ScoredImages
+    report: EvaluationReport
+
+
+def score(
+    engine: Engine,
+    prepared: PreparedImages,
+    rows: np.ndarray,
+    parts: Sequence[str],
+    groups: Sequence[str],
+    *,
+    batch_size: int,
+    progress: bool,
+) -> ScoredImages:
+    """Run the network over some of the images; ``parts`` and ``groups`` are those of all images."""
+    from tqdm import tqdm
+
+    chunks = [rows[start : start + batch_size] for start in range(0, rows.size, batch_size)]
+    with tqdm(total=rows.size, desc="evaluating", unit="image", disable=not progress) as bar:
+        outputs = []
+        for chunk in chunks:
+            outputs.append(engine.run(np.asarray(prepared.images[chunk])))
+            bar.update(chunk.size)
+    logit = np.concatenate([output.logit for output in outputs])
+    regions = [output.region.argmax(axis=1) for output in outputs if output.region is not None]
+    region = None
+    if regions:
+        region = tuple(engine.bundle.regions[row] for row in np.concatenate(regions))
+    ood_detector = read_ood_detector(engine.bundle)
+    input_warnings = None
+    if ood_detector:
+        input_warnings = tuple(
+            ood_detector.codes(embedding) for output in outputs for embedding in output.embedding
+        )
+    samples = tuple(prepared.samples[row] for row in rows)
+    return ScoredImages(
+        samples=samples,
+        files=tuple(prepared.files[row] for row in rows),
+        parts=tuple(parts[row] for row in rows),
+        groups=tuple(groups[row] for row in rows),
+        labels=np.array([sample.label for sample in samples]),
+        logit=logit,
+        probability=np.asarray(engine.bundle.calibration.probability(logit)),
+        maps=np.concatenate([output.map for output in outputs]),
+        region=region,
+        input_warnings=input_warnings,
+        map_offset=engine.bundle.map_offset,
+    )
+
+
+def prediction_rows(scored: ScoredImages, threshold: float) -> Iterator[dict[str, object]]:
+    """Yield the lines of predictions.csv by column, in the dataset's order."""
+    for row, (sample, file) in enumerate(zip(scored.samples, scored.files, strict=True)):
+        probability = float(scored.probability[row])
+        yield {
+            NAME: sample.id,
+            "part": scored.parts[row],
+            "group": scored.groups[row],
+            "label": sample.label,
+            "probability": f"{probability:.6f}",
+            "prediction": int(probability >= threshold),
+            "study": sample.study or "",
+            "region": sample.region or "",
+            "view": sample.view or "",
+            "hardware": "" if sample.hardware is None else int(sample.hardware),
+            "truncated": int(file.truncated),
+            "logit": f"{float(scored.logit[row]):.6f}",
+        }
+
+
+def write_predictions(scored: ScoredImages, threshold: float, path: Path) -> None:
+    """Write one line an image.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    rows = list(prediction_rows(scored, threshold))
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_names(path: Path, samples: Sequence[Sample]) -> frozenset[str]:
+    """Read the ids of samples that a predictions.csv names; its other columns do not matter.
+
+    Args:
+        path: of the CSV file.
+        samples: of the dataset.
+
+    Returns:
+        Ids of samples, one or more.
+
+    Raises:
+        InputError: the file cannot be read, names no image, or names some that the dataset has not.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            lines = csv.DictReader(stream)
+            named = {line[NAME]: None for line in lines} if NAME in (lines.fieldnames or ()) else {}
+    except (OSError, ValueError, csv.Error) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else fault
+        raise InputError("evaluation.no_table", path=path, reason=reason) from fault
+    if not named:
+        raise InputError("evaluation.no_image_named", path=path, column=NAME)
+    known = {sample.id for sample in samples}
+    missing = [name for name in named if name not in known]
+    if missing:
+        raise InputError(
+            "evaluation.images_missing",
+            missing=len(missing),
+            named=len(named),
+            path=path,
+            images=len(known),
+            first=missing[0],
+        )
+    return frozenset(named)
