@@ -1,4 +1,4 @@
-"""What several test modules share: drawn pictures, and the real data where it is at hand."""
+"""Fixtures of all tests: a drawn radiograph, the real data, and no skips in CI."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def missing(reason: str) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let no test be skipped in CI, by whatever means."""
+    """Turn every skip in CI into a failure."""
     report = yield
     if IN_CI and report.skipped:
         report.outcome = "failed"
@@ -34,8 +34,8 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def graphs_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the graphs that tests export out of the folder where the app keeps those it serves with."""
+def separate_graph_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the graphs that tests export out of the app's own graph cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRACTURE_CACHE_FOLDER", str(tmp_path_factory.mktemp("graphs")))
         yield

@@ -1,4 +1,4 @@
-"""Runs a root script's ``main`` as the command line would, in this process and so without its start-up."""
+"""Root scripts run in this process, as the command line runs them but without the start-up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from utils import cli as command_line
 
 
 class Answer(NamedTuple):
-    """What a command left: exit code, standard output and standard error."""
+    """Exit code, standard output and standard error of a command."""
 
     code: int
     output: str
@@ -23,7 +23,7 @@ def run_command(
     main: Callable[[Sequence[str] | None], int],
     arguments: Sequence[str],
 ) -> Answer:
-    """Run a command and return what it left."""
+    """Run a command's ``main`` with these arguments."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as stopped:
         command_line.run(lambda: main(arguments))

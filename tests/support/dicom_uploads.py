@@ -1,4 +1,4 @@
-"""DICOM files that the web tests send; what the decoder makes of DICOM is tested beside the decoder."""
+"""DICOM files for the tests of the web app; the decoder's own are in dicoms.py."""
 
 from __future__ import annotations
 

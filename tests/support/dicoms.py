@@ -1,4 +1,4 @@
-"""DICOM files of every kind that is read, drawn by pydicom and gdcm from stored values."""
+"""DICOM files in every transfer syntax that is read, written by pydicom and gdcm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Radiograph-like pictures that the tests draw for themselves: no patient's image is in this project."""
+"""Drawn radiographs: no patient's image is in this project."""
 
 from __future__ import annotations
 
