@@ -11,7 +11,7 @@ import pytest
 from tests.support.evaluations import ARGS, with_answers, with_report, with_sidecar, with_training
 from utils.evaluation.recalibration import fit_recalibration
 from utils.evaluation.report_schema import FIGURES, OODFolderRecord
-from utils.inference.predictor import DISCLAIMER
+from utils.inference.prediction import disclaimer
 from utils.model.architectures import DEFAULT_ARCHITECTURE
 from utils.model.ood import CODES
 from utils.model.sidecar import OODSection
@@ -172,7 +172,7 @@ def test_bundles_it_builds_on_are_named(evaluation):
 
 
 def test_the_card_states_its_limits(card):
-    assert f"> {DISCLAIMER}" in card
+    assert f"> {disclaimer()}" in card
     assert "no medical device" in section(card, "Out of scope")
     for word in ("Patients", "Other hospitals", "Children"):
         assert f"- {word}" in section(card, "What was not tested")
@@ -223,6 +223,7 @@ def test_ood_answers_stand_among_the_figures(evaluation, card):
     assert (cells["definite answers"], cells["files refused"]) == ("4", "2")
 
 
+@pytest.mark.slow
 def test_a_decision_fitted_elsewhere_is_stated(evaluation):
     local = fit_recalibration(evaluation, recalibrate=True, sensitivity=0.9, seed=0)
     card = card_page(local.evaluation)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.evaluations import with_answers
 from utils.evaluation.report_schema import FIGURES
-from utils.inference.predictor import DISCLAIMER
+from utils.inference.prediction import disclaimer
 from utils.report.format import interval_text
 from utils.report.pages import html_page, markdown_page
 from utils.report.plots import PLOTS
@@ -64,7 +64,7 @@ def test_the_page_holds_every_picture_described(page):
 def test_the_page_identifies_model_data_and_decision(evaluation, page):
     bundle = evaluation.bundle
     for text in (
-        DISCLAIMER,
+        disclaimer(),
         bundle.sha256,
         bundle.architecture,
         bundle.labels.meaning,
@@ -89,7 +89,7 @@ def test_markdown_shows_curves_but_no_patient(markdown):
     assert set(re.findall(r"!\[[^\]]+\]\(([^)]+)\)", markdown)) == set(PLOTS)
     assert "samples" not in markdown
     assert "failures" not in markdown
-    assert DISCLAIMER in markdown
+    assert disclaimer() in markdown
 
 
 def test_markdown_rows_have_the_same_columns(markdown):
