@@ -1,8 +1,4 @@
-"""Schema of metrics.json: the typed report of one evaluation.
-
-Attributes that are named otherwise in the file carry that name as their alias. What a report lacks is left
-out of the file where the field is excluded, and is null elsewhere.
-"""
+"""Schema of metrics.json, the typed report of one evaluation; an alias is a field's name in the file."""
 
 from __future__ import annotations
 
@@ -15,14 +11,12 @@ from utils.datasets.split import SplitReport
 from utils.evaluation.bootstrap import BINS
 from utils.model.sidecar import Labels
 
-
-def _is_none(value: object) -> bool:
-    return value is None
-
-
-# Left out of the file where the evaluation has none.
-ABSENT: Any = Field(None, exclude_if=_is_none)
 Label = Literal["positive", "negative"]
+
+
+def absent(alias: str | None = None) -> Any:
+    """Return a field that is None by default and then left out of the file."""
+    return Field(None, alias=alias, exclude_if=lambda value: value is None)
 
 
 class Record(BaseModel):
@@ -43,7 +37,7 @@ class Figure(Record):
     value: float | None
     low: float | None
     high: float | None
-    reason: str | None = ABSENT
+    reason: str | None = absent()
 
 
 class Figures(Record):
@@ -88,7 +82,7 @@ class Confusion(Record):
 class Performance(Record):
     """Counts, outcomes and figures of some images; of studies also the ``rule`` of their probability."""
 
-    rule: str | None = ABSENT
+    rule: str | None = absent()
     counts: Counts
     confusion: Confusion
     figures: Figures
@@ -150,16 +144,11 @@ class RegionHead(Record):
 
 
 class CountAndShare(Record):
-    """Images that carry a warning, and their share."""
+    """Images that carry a warning, and their share; of all images also by label."""
 
     n: int
     share: Figure
-
-
-class WarningCounts(CountAndShare):
-    """Images that carry one input warning, in all and of each label."""
-
-    by_label: dict[Label, CountAndShare]
+    by_label: dict[Label, CountAndShare] | None = absent()
 
 
 class InputWarnings(Record):
@@ -167,20 +156,16 @@ class InputWarnings(Record):
 
     n: int
     labels: dict[Label, int]
-    codes: dict[str, WarningCounts]
+    codes: dict[str, CountAndShare]
 
 
 class ImageTables(Record):
-    """Every table that is computed from scored images; None where the images have no such table.
-
-    ``definite`` are the images with a definite answer; ``strata`` maps the name of a division and of a
-    stratum to its images.
-    """
+    """Every table that is computed from scored images, and the strata by division and stratum."""
 
     images: Performance
-    studies: Performance | None = ABSENT
-    without_hardware: Performance | None = ABSENT
-    without_truncated: Performance | None = ABSENT
+    studies: Performance | None = absent()
+    without_hardware: Performance | None = absent()
+    without_truncated: Performance | None = absent()
     definite: Performance
     certainty: CertaintyCounts
     strata: dict[str, dict[str, Performance]] = Field(alias="by")
@@ -222,7 +207,7 @@ class LeftOut(Record):
     unreadable: int
     dropped: dict[str, int]
     other_parts: int
-    not_named: int | None = ABSENT
+    not_named: int | None = absent()
 
 
 class Bootstrap(Record):
@@ -252,11 +237,7 @@ class DecisionValues(Record):
 
 
 class RecalibrationRecord(Record):
-    """A decision fitted on a part of the data, and the model's own (before).
-
-    ``worse`` names the figures that the new decision degrades on the rest; ``figures_before`` are those
-    of the model's own decision on the rest.
-    """
+    """A fitted decision and the model's own; ``worse`` names the figures it degrades on the rest."""
 
     recalibrated: bool
     sensitivity: float | None
@@ -293,12 +274,8 @@ class _Subject(Record):
 class EvaluationReport(ImageTables, _Subject):
     """Everything that metrics.json holds."""
 
-    recalibration: RecalibrationRecord | None = Field(
-        None, alias="local_decision", exclude_if=_is_none
-    )
-    ood_folders: tuple[OODFolderRecord, ...] | None = Field(
-        None, alias="strangers", exclude_if=_is_none
-    )
+    recalibration: RecalibrationRecord | None = absent("local_decision")
+    ood_folders: tuple[OODFolderRecord, ...] | None = absent("strangers")
 
     def to_json(self) -> str:
         """Return the text of metrics.json."""

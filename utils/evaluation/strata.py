@@ -21,7 +21,6 @@ from utils.evaluation.report_schema import (
     Label,
     Performance,
     RegionHead,
-    WarningCounts,
 )
 from utils.evaluation.scored_images import ScoredImages
 from utils.inference.input_warnings import (
@@ -188,10 +187,9 @@ def _input_warnings(scored: ScoredImages, drawing: Mapping[str, int]) -> InputWa
     counts = {}
     for code in CODES:
         carries = np.array([code in codes for codes in scored.input_warnings], float)
-        counts[code] = WarningCounts(
-            **dict(counted(carries, np.arange(carries.size))),
-            by_label={label: counted(carries, chosen) for label, chosen in rows.items()},
-        )
+        by_label = {label: counted(carries, chosen) for label, chosen in rows.items()}
+        total = counted(carries, np.arange(carries.size))
+        counts[code] = total.model_copy(update={"by_label": by_label})
     return InputWarnings(
         n=len(scored.input_warnings),
         labels={label: chosen.size for label, chosen in rows.items()},
