@@ -1,10 +1,10 @@
-"""Measure the engine's bare forward pass at saturation: the limit that the server is held against.
+"""Throughput of the engine's bare forward pass: the upper limit of the server's.
 
     python benchmarks/bare.py --model models/best_model.h5 --callers 2
 
-Callers in one process run batches that are already there, one after the other, as fast as the engine
-takes them: no file, no decoding, no map drawn, no HTTP. The engine is set as the FRACTURE_* settings say,
-so that it is the same network in the same precision as the server's. Prints one line of JSON.
+Threads of one process run prepared batches, one after the other, as fast as the engine takes them: no
+file, no decoding, no overlay, no HTTP. The engine is configured by the FRACTURE_* settings, so that network
+and precision are the server's. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> int:
     add = make.add_argument
     add("--model", type=Path, default=Path("models/best_model.h5"), help="the bundle")
     add("--threads", type=int, help="of the engine; without it as many as cores")
-    add("--lone_threads", type=int, help="of a pass that is alone; each call is said to be then")
+    add("--lone_threads", type=int, help="of a lone pass; every call then counts as one")
     add("--streams", type=int, help="of the engine; without it one")
     add("--callers", type=int, default=1, help="threads that call it at the same time")
     add("--batch", type=int, default=1, help="images a call")
@@ -61,7 +61,7 @@ def main() -> int:
     for calls in _call(lambda: engine.run(images, alone=alone), flags.callers, flags.seconds):
         began += [start for start, _ in calls]
         ended += [end for _, end in calls]
-    # Until the last call has ended: none is counted whose time is not.
+    # Until the last call has ended, so that every counted call is timed.
     spent = max(ended) - min(began)
     answer = {
         "images_per_second": round(flags.batch * len(ended) / spent, 3),

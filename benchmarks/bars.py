@@ -1,4 +1,4 @@
-"""Turns measured figures into a table with the bar beside each, and says which bars hold."""
+"""Targets of the benchmarks, and tables of measured figures beside them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Bar:
-    """What a figure has to reach.
+    """A target for a figure.
 
     Args:
         kind: whether the value has to be at least or at most, or strictly under, the limit.
         limit: in the figure's own unit.
-        text: how the table says it.
+        text: its words in the table.
     """
 
     kind: Literal["at least", "at most", "under"]
@@ -22,7 +22,7 @@ class Bar:
     text: str
 
     def holds(self, value: float) -> bool:
-        """Say whether a value reaches the bar; what is no number never does."""
+        """Return whether a value reaches the target; NaN never does."""
         if self.kind == "at least":
             return value >= self.limit
         return value <= self.limit if self.kind == "at most" else value < self.limit
@@ -35,10 +35,10 @@ class Row:
     Args:
         figure: what was measured.
         app: the app's value, as it is shown.
-        against: what it is held against, as it is shown.
-        value: what the bar is about, as a number; a ratio mostly.
+        against: the value it is compared with, as it is shown.
+        value: the number that the target is for; a ratio mostly.
         shown: the same as it is shown.
-        bar: what it has to reach; None for a figure that stands in the table to be known.
+        bar: its target; None for a figure without one.
     """
 
     figure: str
@@ -50,7 +50,7 @@ class Row:
 
     @property
     def holds(self) -> bool | None:
-        """Whether its bar holds; None without one."""
+        """Whether the target is reached; None without one."""
         return None if self.bar is None else self.bar.holds(self.value)
 
     def as_json(self) -> dict[str, Any]:
@@ -64,10 +64,10 @@ class Row:
         return cls(**fields, bar=Bar(**saved["bar"]) if saved["bar"] else None)
 
 
-# The exit code of a benchmark with a bar that does not hold.
+# Exit code of a benchmark that misses a target.
 BARS_FAILED = 1
 
-# The bars for DenseNet121 at the shipped input size, same run, same machine, same weights.
+# Targets for DenseNet121 at the shipped input size, same run, same machine, same weights.
 P50 = Bar("at most", 1 / 12, "1/12 or less")
 THROUGHPUT = Bar("at least", 12.0, "12 times or more")
 SHARE = Bar("at least", 0.80, "80 % or more")
@@ -83,27 +83,27 @@ TAIL = Bar("under", 10.0, "under 10 times")
 
 
 def fraction(value: float) -> str:
-    """Show a ratio below one as bars are written: ``1/14.2``."""
+    """Return a ratio below one as a fraction: ``1/14.2``."""
     return f"1/{1 / value:.1f}" if 0 < value < 1 else f"{value:.2f}"
 
 
 def times(value: float) -> str:
-    """Show a ratio above one."""
+    """Return a ratio above one as text."""
     return f"{value:.1f} times"
 
 
 def percent(value: float) -> str:
-    """Show a share."""
+    """Return a share as text."""
     return f"{100 * value:.1f} %"
 
 
 def verdict(row: Row) -> str:
-    """Say what became of a row's bar."""
+    """Return whether a row's target is reached, in the table's words."""
     return {None: "", True: "holds", False: "FAILS"}[row.holds]
 
 
 def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """Return the table's text, its head first."""
+    """Return the cells of the table, its head first."""
     head = ("figure", "app", "against", "reached", "to reach", "")
     return [
         head,
@@ -140,5 +140,5 @@ def as_markdown(rows: Sequence[Row]) -> str:
 
 
 def failed(rows: Sequence[Row]) -> list[str]:
-    """Name the figures whose bar does not hold."""
+    """Return the names of the figures that miss their target."""
     return [row.figure for row in rows if row.holds is False]

@@ -1,10 +1,10 @@
-"""Measure what docs/engines.md says: do engines and precisions agree, and how fast is each bare.
+"""Agreement and bare speed of engines and precisions: the tables of docs/engines.md.
 
     python benchmarks/engines.py agreement --data data/FracAtlas
     python benchmarks/engines.py speed
     python benchmarks/engines.py speed --untrained densenet121
 
-Prints the tables as Markdown. The timings are worth something on an idle machine only.
+Prints the tables as Markdown. The timings need an idle machine.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import psutil
+from joblib import cpu_count
 
 from benchmarks import machine
 from benchmarks.subjects import DEFAULT_SIZE, SHIPPED, untrained
 from config import read_settings
 from tests.support.processes import ROOT
 from utils.cli import DONE, Parser, run
-from utils.inference.cores import usable_cores
 from utils.model.bundle import Bundle, read_bundle
 from utils.model_builder import COARSE
 
@@ -78,7 +78,7 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
 
 
 def agreement(model: Path, data: Path, images: Path) -> None:
-    """Hold every engine's answers to the test part against the reference's; count verdicts in all."""
+    """Compare every engine's answers to the test part with the reference's."""
     from utils.datasets.image_cache import prepare_images
     from utils.datasets.readers import read_dataset
     from utils.evaluation.evaluate import evaluate
@@ -144,7 +144,7 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Setting:
-    """How many processes run the engine, each set so."""
+    """Processes that run the engine, and the configuration of each."""
 
     processes: int
     threads: int
@@ -154,8 +154,8 @@ class Setting:
 
 
 def speed(model: Path, seconds: float) -> None:
-    """Measure the bare forward pass under the settings there are to choose from."""
-    cores = usable_cores()
+    """Measure the bare forward pass by processes, threads, streams, callers and batch."""
+    cores = cpu_count()
     settings = {
         "one request at a time": Setting(1, cores, 1, 1),
         "one request at a time, one thread": Setting(1, 1, 1, 1),
@@ -197,7 +197,7 @@ def measure(
 
 
 def _busy_elsewhere() -> float:
-    """Return the processor seconds that all but this process and its children have used so far."""
+    """Return the CPU seconds of all programs but this one and its children."""
     total = psutil.cpu_times()
     ours = sum(
         usage.ru_utime + usage.ru_stime
@@ -209,7 +209,7 @@ def _busy_elsewhere() -> float:
 def _bare(
     model: Path, kind: str, precision: str, setting: Setting, seconds: float
 ) -> tuple[float, float]:
-    """Run the bare forward pass in as many processes as are wanted."""
+    """Run the bare forward pass in the setting's number of processes."""
     command = [sys.executable, str(ROOT / "benchmarks" / "bare.py"), "--model", str(model)]
     for name in ("threads", "streams", "callers", "batch"):
         command += [f"--{name}", str(getattr(setting, name))]
@@ -232,7 +232,7 @@ def _bare(
 
 
 def variants(bundle: Bundle) -> None:
-    """Measure what was decided about the graph: its batch, and where grey levels are scaled."""
+    """Measure the graph's design choices: its batch, and where grey levels are scaled."""
     from utils.inference.graph_cache import load_graph
     from utils.inference.openvino_engine import PRECISIONS
     from utils.inference.openvino_runtime import import_openvino
@@ -255,7 +255,7 @@ def variants(bundle: Bundle) -> None:
         network.reshape([shape, size, size])
         options = {
             "INFERENCE_PRECISION_HINT": PRECISIONS["float32"],
-            "INFERENCE_NUM_THREADS": usable_cores(),
+            "INFERENCE_NUM_THREADS": cpu_count(),
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
             "PERF_COUNT": True,

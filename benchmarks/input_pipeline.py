@@ -1,10 +1,10 @@
-"""Measure how many times faster the input pipeline is than the training step it feeds.
+"""Throughput of the training's input pipeline beside the training step that it feeds.
 
     python benchmarks/input_pipeline.py --model mobilenetv2 --image_size 320
 
 Three rates, images a second, one after the other on this machine: decoding and fitting drawn radiographs
 into a fresh cache (done once a dataset), feeding batches from the cache through augmentation and scaling
-(done every epoch), and the bare training step on a batch that is already there. Prints one line of JSON.
+(done every epoch), and the bare training step on a prepared batch. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ IMAGES = 256
 SECONDS = 8.0
 # Of the drawn radiographs: the size that most of FracAtlas has, pixels, and a lesion of usual size.
 HEIGHT, WIDTH = 454, 373
-VIEW = Rectangle(0, 0, HEIGHT, WIDTH)
+CROP = Rectangle(0, 0, HEIGHT, WIDTH)
 LESION = Box(180.0, 220.0, 24.0, 30.0)
 
 
@@ -65,7 +65,7 @@ def main() -> int:
             range(IMAGES),
             labels,
             regions=None,
-            lesions=lambda row: lesion_mask([LESION], VIEW, flags.image_size),
+            lesions=lambda row: lesion_mask([LESION], CROP, flags.image_size),
             batch_size=flags.batch_size,
         )
         feeding = flags.batch_size * rate(feeder(batches, spec))
@@ -105,7 +105,7 @@ def draw(folder: Path) -> list[Sample]:
 
 
 def feeder(batches: Batches, spec: PreprocessSpec) -> Callable[[], object]:
-    """Return a function that makes the next batch as the network would get it."""
+    """Return a function that makes the network's next input batch."""
     layers = training_input(spec, augment=True)
     model = keras.Model(layers.input, layers(layers.input, training=True))
     position = iter(range(10**9))
@@ -136,7 +136,7 @@ def trainer(
 
 
 def rate(step: Callable[[], object]) -> float:
-    """Return how often a step can be taken a second, after two that warm it up."""
+    """Return the steps a second, after two that warm it up."""
     step(), step()
     started, done = time.perf_counter(), 0
     while time.perf_counter() - started < SECONDS:

@@ -1,9 +1,9 @@
-"""Kill workers of the app under load: how long until each is back, and who noticed?
+"""Recovery of the app from killed workers under load: seconds, and requests lost.
 
     python benchmarks/kill_worker.py [--kills 3] [--clients 8]
 
-Every request comes on a connection of its own, as from many people. Only requests that the killed worker
-held may fail. Exits with 1 when one fails that should not have. A run of three kills
+Every request has a connection of its own, as from many people. Only requests that the killed worker held
+may fail. Exits with 1 when another one fails. A run of three kills
 or more is written to benchmarks/results/kill.json and docs/performance.md.
 """
 
@@ -39,7 +39,7 @@ KILLS = 3
 LOOK_SECONDS = 0.01
 PATIENCE_SECONDS = 60.0
 BETWEEN_SECONDS = 4.0
-# The load client waits for what it has sent before it tells of it.
+# The load client waits for all its answers before it reports.
 LAST_ANSWER_SECONDS = 300.0
 BACK = Bar("at most", 10.0, "10 s or less")
 MEANWHILE = Bar("at least", 1.0, "at least 1")
@@ -70,10 +70,10 @@ def shoot(
     server: Server, pictures: list[Path], clients: int, kills: int
 ) -> tuple[list[dict[str, Any]], list[list[Any]]]:
     """Load the server and kill one worker after the other; returns the kills and the requests."""
-    wanted = [f"--clients={clients}", "--fresh", "--records", "--warm=0"]
-    # It is told to stop once the last worker is back.
-    wanted += [f"--seconds={kills * (PATIENCE_SECONDS + BETWEEN_SECONDS)}"]
-    command = server.load_command(pictures, *wanted)
+    options = [f"--clients={clients}", "--fresh", "--records", "--warm=0"]
+    # It is stopped once the last worker is back.
+    options += [f"--seconds={kills * (PATIENCE_SECONDS + BETWEEN_SECONDS)}"]
+    command = server.load_command(pictures, *options)
     found = []
     with tempfile.TemporaryFile() as answer:
         client = running(
@@ -90,10 +90,10 @@ def shoot(
 
 
 def _kill_one(server: Server) -> dict[str, Any]:
-    """Kill a worker that holds requests, and wait until another has taken its place and holds some."""
+    """Kill a worker that holds requests, and wait until its replacement holds some."""
     before = {worker.pid for worker in server.workers()}
     victim = max(server.workers(), key=_connections)
-    # It stands still while its connections are counted: what it holds is then known to the last one.
+    # It is suspended while its connections are counted, so that the count is exact.
     victim.suspend()
     held = _connections(victim)
     victim.kill()
@@ -116,7 +116,7 @@ def _kill_one(server: Server) -> dict[str, Any]:
 
 
 def _connections(worker: psutil.Process) -> int:
-    """Count the clients' connections that a worker holds; 0 where it has gone."""
+    """Count the clients' connections that a worker holds; 0 where it has ended."""
     try:
         return sum(bool(one.raddr) for one in worker.net_connections("tcp"))
     except psutil.NoSuchProcess:
@@ -124,7 +124,7 @@ def _connections(worker: psutil.Process) -> int:
 
 
 def digest(kills: list[dict[str, Any]], records: list[list[Any]]) -> dict[str, Any]:
-    """Hold the failed requests against what the killed workers held."""
+    """Compare the failed requests with those that the killed workers held."""
     lost = [one for one in records if one[2] != OK]
     explained = 0
     gaps, meanwhile = [], []

@@ -1,10 +1,10 @@
-"""Turns a server's address and some pictures into what its clients saw: one line of JSON.
+"""Load client: latency and outcome of every request, as one line of JSON.
 
     python benchmarks/load.py http://127.0.0.1:5000/predict PICTURE... --clients 16 --seconds 10
 
 Each client waits for an answer before it sends the next picture. No two requests carry the same bytes:
-a comment with a number of its own goes into every JPEG or PNG. Runs as a process of its own, so that
-its cost can be told from the server's; it says what that cost was.
+a comment with a number of its own goes into every JPEG or PNG. Runs as a separate process, so that its
+CPU time can be told from the server's; it reports both.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ HEADERS = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Accept"
 
 OK = "200"
 NO_PREDICTION = "200 without a prediction"
-# A client that was refused or cut off waits a little, as a person or a well-made script would.
+# A client that was refused or cut off waits a little, as a well-made script does.
 PAUSE_SECONDS = 0.1
 
 
@@ -69,7 +69,7 @@ def with_comment(picture: bytes, text: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Answered:
-    """One request: when it began and ended (monotonic seconds), and what came of it."""
+    """One request: when it began and ended (monotonic seconds), and its outcome."""
 
     began: float
     ended: float
@@ -78,14 +78,14 @@ class Answered:
 
 @dataclass
 class Load:
-    """Clients that send pictures to one address for a while.
+    """Clients that send pictures to one URL.
 
     Args:
         url: where to post, http only.
         pictures: files' bytes, sent in turn.
         clients: how many send at the same time.
         fresh: open a connection for every request, as many separate people would.
-        timeout: seconds after which an answer is given up.
+        timeout: of a request, seconds.
         keep_timings: read the ``timing_ms`` of every answer.
     """
 
@@ -107,7 +107,7 @@ class Load:
         self._run = f"{os.getpid()}-{time.monotonic_ns()}"
 
     def start(self, until: float) -> list[threading.Thread]:
-        """Let the clients send until a moment of the monotonic clock, or until they are stopped."""
+        """Start the clients; they send until a time of the monotonic clock, or until stopped."""
         threads = [
             threading.Thread(target=self._client, args=(until,)) for _ in range(self.clients)
         ]
@@ -140,7 +140,7 @@ class Load:
 
     def _request(self, connection: http.client.HTTPConnection) -> Answered:
         body = self.body()
-        # As every HTTP client does: a connection that the server has closed is not used again.
+        # A connection that the server has closed is not used again, as in every HTTP client.
         if connection.sock and select.select([connection.sock], [], [], 0)[0]:
             connection.close()
         began = time.monotonic()
@@ -167,7 +167,7 @@ class Load:
 
 
 def summary(answered: Sequence[Answered], began: float, ended: float) -> dict[str, Any]:
-    """Count all requests, and time those that ended well between two moments."""
+    """Count all requests, and time those that succeeded between two times."""
     inside = [one for one in answered if began <= one.ended < ended and one.outcome == OK]
     latencies = np.array([one.ended - one.began for one in inside]) * 1000.0
     outcomes = Counter(one.outcome for one in answered)
@@ -203,7 +203,7 @@ class Clock:
         return {"client": time.process_time(), "server": server, "machine": busy}
 
     def cores(self) -> dict[str, float]:
-        """How many cores each kept busy, on average."""
+        """Return the cores that each kept busy, on average."""
         seconds = max(1e-3, time.monotonic() - self._began)
         used = {name: (now - self._at[name]) / seconds for name, now in self._read().items()}
         used["others"] = max(0.0, used.pop("machine") - used["client"] - used["server"])
@@ -211,7 +211,7 @@ class Clock:
 
 
 def main() -> int:
-    """Send, wait, and print what came of it."""
+    """Send, wait, and print the summary."""
     make = Parser(__doc__)
     add = make.add_argument
     add("url")
@@ -219,10 +219,10 @@ def main() -> int:
     add("--clients", type=int, default=1, help="that send at the same time")
     add("--warm", type=float, default=1.0, help="seconds that are not counted")
     add("--seconds", type=float, default=10.0, help="that are")
-    add("--server", type=int, help="process whose CPU time, with its children's, is told too")
+    add("--server", type=int, help="process whose CPU time, with its children's, is reported too")
     add("--fresh", action="store_true", help="a new connection for every request")
     add("--timings", action="store_true", help="keep the answers' timing_ms")
-    add("--records", action="store_true", help="tell of every request")
+    add("--records", action="store_true", help="report every request")
     flags = make.parse_args()
     load = Load(
         flags.url,
@@ -233,7 +233,7 @@ def main() -> int:
     )
     began = time.monotonic() + flags.warm
     ended = began + flags.seconds
-    # Whoever has seen enough interrupts it, and is told what came of it so far.
+    # An interrupt ends the run early; what was measured so far is reported.
     signal.signal(signal.SIGINT, lambda *_: load.stopped.set())
     threads = load.start(ended)
     load.stopped.wait(began - time.monotonic())

@@ -1,4 +1,4 @@
-"""Says on what a benchmark ran: processor, memory, versions, and how busy it was before."""
+"""The machine of a benchmark: processor, memory, versions, load by other programs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import psutil
 
-# Cores that other programs may keep busy before the figures are called doubtful.
+# Cores that other programs may keep busy before the figures count as disturbed.
 DISTURBED = 0.1
 PACKAGES = ("openvino", "tensorflow", "keras", "opencv-python-headless", "gunicorn", "flask")
 
 
 def facts() -> dict[str, Any]:
-    """Return what the documents say about the machine."""
+    """Return the machine's description for the documents."""
     return {
         "processor": _processor(),
         "cores": psutil.cpu_count() or 0,
@@ -32,7 +32,7 @@ def facts() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Return the processor's name, with what it can compute in hardware where Linux says so."""
+    """Return the processor's name, with its vector extensions where Linux lists them."""
     described = Path("/proc/cpuinfo")
     if not described.is_file():
         return platform.processor() or "unknown"

@@ -1,4 +1,4 @@
-"""Measures the app beside the usual recipe with one model: both run, and take turns under the load."""
+"""Measurements of the app beside the usual recipe with one model, under load in turns."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from joblib import cpu_count
 
 from benchmarks.load import OK, with_comment
 from benchmarks.machine import DISTURBED
@@ -23,24 +24,23 @@ from benchmarks.quiet import Quiet
 from benchmarks.servers import Recipe, Server, serve_app, serve_recipe
 from tests.support.processes import ROOT, app_environment
 from utils.errors import SetupError
-from utils.inference.cores import usable_cores
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured, and where.
+    """One model's measurements.
 
     Args:
         model: the bundle.
         pictures: radiographs to send.
         large: a large one.
-        folder: for everything that is written.
-        plan: how long.
+        folder: for all files that are written.
+        plan: durations.
         flags: more flags for the app's gunicorn.
         changes: more FRACTURE_* settings of the app and of the bare forward pass.
-        quiet: measures again what other programs disturb.
+        quiet: repeats measurements that other programs disturb.
     """
 
     model: Path
@@ -54,11 +54,11 @@ class Bench:
 
     @property
     def cache(self) -> Path:
-        """Where the engine keeps what it made of the model."""
+        """Folder of the engine's compiled graphs."""
         return self.folder / "cache"
 
     def measure(self) -> dict[str, Any]:
-        """Measure everything; see the keys."""
+        """Measure everything; the keys name the figures."""
         starts = self.starts()
         pilot = self.pilot()
         # Of several alike, the first: it has the fewest processes.
@@ -84,7 +84,7 @@ class Bench:
             figures["parts"] = parts(turns[1]["app"])
             figures["parts_large"] = parts(large["app"])
         folder = self.folder_rate(best, bare)
-        # The highest that was ever seen is the limit; the server's share of it looks no better than it is.
+        # The highest rate is the limit, so that the server's share of it is not overstated.
         figures["bare"] = {
             "tried": tried,
             "setting": best,
@@ -154,8 +154,8 @@ class Bench:
         return found
 
     def try_bare(self) -> list[dict[str, Any]]:
-        """Try the ways to keep the engine busy."""
-        cores = usable_cores()
+        """Measure the bare forward pass by processes, threads, streams, callers and batch."""
+        cores = cpu_count()
         names = ("processes", "threads", "streams", "callers", "batch")
         tried = []
         for values in (
@@ -174,7 +174,7 @@ class Bench:
     def load(
         self, server: Server, pictures: Sequence[Path], clients: int, seconds: float
     ) -> dict[str, Any]:
-        """Send pictures to a server for a while; its answers' ``timing_ms`` too where it is one client."""
+        """Send pictures to a server; keep the answers' ``timing_ms`` where it is one client."""
         timings = clients == 1 and server.tells_timings
         return self.quiet.measure(
             lambda: _load(server, pictures, clients, seconds, timings=timings)
@@ -187,7 +187,7 @@ class Bench:
     def _bare(self, way: Mapping[str, Any]) -> float:
         command = [sys.executable, "benchmarks/bare.py", "--model", str(self.model)]
         command += [f"--{name}={way[name]}" for name in ("threads", "streams", "callers", "batch")]
-        # Far enough ahead for all of them to have loaded and to be waiting.
+        # Far enough ahead for all processes to have loaded.
         command += [f"--seconds={self.plan.bare}", f"--start={time.monotonic() + 4.0}"]
         running = [
             subprocess.Popen(command, cwd=ROOT, env=self._environment(), stdout=subprocess.PIPE)
@@ -227,7 +227,7 @@ class Bench:
         return found
 
     def folder_rate(self, way: Mapping[str, Any], bare: list[float]) -> dict[str, Any]:
-        """Let ``predict.py`` score a folder; the bare forward pass is measured once more beside it."""
+        """Score a folder by ``predict.py``, and measure the bare forward pass once more."""
         count = max(64, round(self.plan.folder * median(bare)))
         folder = self.folder / "pictures"
         folder.mkdir()
@@ -270,7 +270,7 @@ def _load(
     warm: float = 1.0,
     timings: bool = False,
 ) -> dict[str, Any]:
-    """Let the load client, a process of its own, send pictures to a server."""
+    """Send pictures to a server by the load client, a separate process."""
     flags = [f"--clients={clients}", f"--seconds={seconds}", f"--warm={warm}"]
     flags += [f"--server={server.process.pid}", *(["--timings"] if timings else [])]
     command = server.load_command(pictures, *flags)
@@ -285,14 +285,14 @@ def _load(
 
 
 def _warm(server: Server, pictures: Sequence[Path]) -> None:
-    """Send enough that every worker has answered, with whatever it does only once behind it."""
+    """Send enough requests that every worker has answered and done its first-time work."""
     server.first_answer(pictures[0].read_bytes())
-    # Nothing of it is timed; it ends when the last answer has come, however slow a first one is.
+    # Untimed; it ends with the last answer.
     _load(server, pictures, LEVELS[-1], 0.0, warm=3.0)
 
 
 def _pooled(turns: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """Take the turns of each server together."""
+    """Pool the turns of each server."""
     pooled = {}
     for name, runs in turns.items():
         latencies = [one for run in runs for one in run["latencies_ms"]]
@@ -317,7 +317,7 @@ def _pooled(turns: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
 
 
 def parts(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Split what one client waits for into the model's own time and the rest of the request."""
+    """Split one client's latency into the model's time and the rest of the request."""
     timings = [one for run in runs for one in run["timings_ms"]]
     named = {name: round(median(one[name] for one in timings), 2) for name in timings[0]}
     p50 = round(median(one for run in runs for one in run["latencies_ms"]), 2)

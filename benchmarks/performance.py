@@ -1,8 +1,8 @@
-"""Turns the benchmarks' results into docs/performance.md's generated sections and its picture.
+"""Generated sections and figure of docs/performance.md, from the benchmarks' results.
 
-    python benchmarks/performance.py    # from what benchmarks/results holds
+    python benchmarks/performance.py    # from benchmarks/results
 
-Only what stands between the markers is written; the prose around them is by hand.
+Only the text between the markers is written; the prose around it is by hand.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def main() -> int:
 
 
 def save(name: str, results: dict[str, Any]) -> None:
-    """Keep a benchmark's results and bring the document up to date."""
+    """Save a benchmark's results and update the document."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
     write()
 
 
 def write() -> None:
-    """Fill the document's sections from the results that there are."""
+    """Fill the document's sections from the saved results."""
     text = DOCUMENT.read_text(encoding="utf-8")
     for name, section in SECTIONS.items():
         path = RESULTS / f"{name}.json"
@@ -100,16 +100,16 @@ def serving(results: dict[str, Any]) -> str:
 
 
 def disturbance(figures: dict[str, Any]) -> str:
-    """Say whether other programs ran beside the measurements."""
-    told = figures["disturbed"]
-    if not told["disturbed"]:
+    """Describe how much other programs ran beside the measurements."""
+    found = figures["disturbed"]
+    if not found["disturbed"]:
         return (
-            f"Undisturbed: other programs used at most {told['most_cores']:.2f} cores beside any of the "
-            f"{told['measurements']} measurements."
+            f"Undisturbed: other programs used at most {found['most_cores']:.2f} cores beside any of the "
+            f"{found['measurements']} measurements."
         )
     return (
-        f"DOUBTFUL: other programs used up to {told['most_cores']:.2f} cores beside "
-        f"{told['disturbed']} of the {told['measurements']} measurements."
+        f"DOUBTFUL: other programs used up to {found['most_cores']:.2f} cores beside "
+        f"{found['disturbed']} of the {found['measurements']} measurements."
     )
 
 

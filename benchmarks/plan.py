@@ -1,4 +1,4 @@
-"""How long everything is measured, and with which of the recipe's settings."""
+"""Durations of the measurements, and the recipe's settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RECIPES = (Recipe(1, 1), Recipe(1, 4), Recipe(2, 1), Recipe(4, 1))
 
 @dataclass(frozen=True)
 class Plan:
-    """How long everything is measured, seconds where no unit is named.
+    """Durations and repetitions, seconds where no unit is named.
 
     Args:
         rounds: times that app and recipe take turns at every number of clients.
@@ -21,7 +21,7 @@ class Plan:
         recipes: those settings.
         bare: of one measurement of the bare forward pass.
         large: of one turn with the large picture.
-        folder: that ``predict.py`` is given work for.
+        folder: of work for ``predict.py``.
         starts: times that each is started.
     """
 
@@ -37,7 +37,7 @@ class Plan:
 
 
 FULL = Plan()
-# A second network: fewer turns are enough to see where it stands.
+# A second network needs fewer turns.
 SECOND = Plan(rounds=1, pilot=8.0, recipes=(Recipe(1, 1), Recipe(2, 1)), starts=1)
 QUICK = Plan(
     rounds=1, app=3.0, recipe=5.0, pilot=4.0, recipes=(Recipe(1, 1), Recipe(2, 1)), bare=2.0,

@@ -1,4 +1,4 @@
-"""Waits for a quiet moment of the machine, and measures again what other programs have disturbed."""
+"""Measurements on an idle machine, repeated where other programs disturbed them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LOOK_SECONDS = 1.0
 
 @dataclass
 class Quiet:
-    """Keeps account of what others do on this machine.
+    """Repeats disturbed measurements and records the CPU use of other programs.
 
     Args:
-        patience: seconds that may be spent waiting and measuring again, in all; after that everything is
-            measured as it comes, and the disturbance is told.
-        tries: times that one thing is measured at most.
+        patience: seconds for waiting and repetitions, in all; after that nothing is repeated, and the
+            disturbance is recorded.
+        tries: repetitions of one measurement at most.
     """
 
     patience: float = 300.0
@@ -34,7 +34,7 @@ class Quiet:
     disturbance: list[float] = field(default_factory=list)
 
     def measure(self, what: Callable[[], T]) -> T:
-        """Measure when the machine is quiet, again where it was not; returns the least disturbed."""
+        """Measure on an idle machine, again where it was not; return the least disturbed."""
         best: tuple[float, T] | None = None
         for _ in range(self.tries):
             self._wait()
@@ -53,7 +53,7 @@ class Quiet:
         return best[1]
 
     def _wait(self) -> None:
-        """Wait until the others rest, as long as patience lasts."""
+        """Wait until other programs are idle, as long as patience lasts."""
         while self.patience > 0:
             before = _others()
             time.sleep(LOOK_SECONDS)
@@ -63,7 +63,7 @@ class Quiet:
 
 
 def _others() -> float:
-    """Return the CPU seconds of all programs but this one and what it has started."""
+    """Return the CPU seconds of all programs but this one and its children."""
     machine = psutil.cpu_times()
     ours = 0.0
     me = psutil.Process()
@@ -72,6 +72,6 @@ def _others() -> float:
             times = process.cpu_times()
         except psutil.NoSuchProcess:
             continue
-        # What has ended counts with its parent.
+        # Ended children count with their parent.
         ours += times.user + times.system + times.children_user + times.children_system
     return machine.user + machine.system + getattr(machine, "nice", 0.0) - ours

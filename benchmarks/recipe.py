@@ -1,4 +1,4 @@
-"""The usual way to serve such a model, written out fairly: what the benchmarks hold the app against.
+"""The usual way to serve a Keras model, written fairly: the baseline of the benchmarks.
 
     cd benchmarks && RECIPE_MODEL=../models/best_model.h5 gunicorn -w 2 --timeout 300 recipe:app
 
@@ -40,7 +40,7 @@ app = Flask(__name__)
 
 
 def prepare(picture: np.ndarray) -> np.ndarray:
-    """Turn a colour picture into a batch of one."""
+    """Return a colour picture as a scaled batch of one."""
     batch = cv2.resize(picture, (SIZE, SIZE)).astype(np.float32)[None]
     if SCALING == "unit":
         return batch / 255.0
@@ -71,7 +71,7 @@ def draw(picture: np.ndarray, heatmap: np.ndarray) -> bytes:
 
 @app.post("/predict")
 def predict() -> Response:
-    """Read one radiograph."""
+    """Predict one radiograph."""
     content = request.files["file"].read()
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     batch = prepare(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))

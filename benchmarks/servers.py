@@ -1,4 +1,4 @@
-"""Starts the servers that are measured, as their users start them, and asks the system about them."""
+"""The measured servers: the app and the usual recipe behind gunicorn."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """What the tables call it."""
+        """Name in the tables."""
         return f"{_count(self.workers, 'worker')}, {_count(self.threads, 'thread')}"
 
     @property
@@ -45,7 +45,7 @@ def _count(number: int, noun: str) -> str:
 
 @dataclass(frozen=True)
 class Server:
-    """A gunicorn that runs; the app's answers tell where their time went."""
+    """A running gunicorn; ``tells_timings``: its answers hold ``timing_ms``."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -55,7 +55,7 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where radiographs are posted."""
+        """URL of POST /predict."""
         return f"{self.url}/predict"
 
     def workers(self) -> list[psutil.Process]:
@@ -73,7 +73,7 @@ class Server:
         return found
 
     def load_command(self, pictures: Sequence[Path], *flags: str) -> list[str]:
-        """Return the load client's command that sends pictures here."""
+        """Return the load client's command for this server."""
         return [sys.executable, "benchmarks/load.py", self.address, *map(str, pictures), *flags]
 
     def first_answer(self, picture: bytes) -> float:
@@ -97,12 +97,12 @@ def serve_app(
     flags: Sequence[str] = (),
     changes: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Run the app as its documents say: ``gunicorn -b ADDRESS app:app`` in the project's folder.
+    """Run the app as documented: ``gunicorn -b ADDRESS app:app`` in the project's folder.
 
     Args:
         model: the bundle.
         folder: for uploads, the key and the log.
-        cache: where the engine keeps what it made of the model.
+        cache: of the engine's compiled graphs.
         flags: more of gunicorn's.
         changes: more FRACTURE_* settings.
     """

@@ -1,11 +1,12 @@
-"""Measure the app beside the usual recipe, hold the figures against the bars, and write them down.
+"""Speed of the app beside the usual recipe, compared with the targets.
 
     python benchmarks/serving.py            # about twelve minutes on two cores
-    python benchmarks/serving.py --quick    # about two; writes nothing down
+    python benchmarks/serving.py --quick    # about two; saves nothing
 
 Both servers run at the same time and take turns under the load, with the same weights, input size and
-pictures. The client, a process of its own, shares the machine with them; its cost is told. Exits with 1
-when a bar fails. A full run is written to benchmarks/results/serving.json and docs/performance.md.
+pictures. The load client, a separate process, shares the machine with them; its CPU time is reported. A
+full run is written to benchmarks/results/serving.json and docs/performance.md. Exits with 1 when a target
+is missed.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ from utils.model.bundle import read_bundle
 
 
 def main() -> int:
-    """Measure, print, write down."""
+    """Measure, print, save."""
     make = Parser(__doc__)
     add = make.add_argument
-    add("--quick", action="store_true", help="a short look at the first model; nothing is kept")
+    add("--quick", action="store_true", help="a short run of the first model; nothing is saved")
     add("--pictures", type=Path, help="folder of JPEGs or PNGs to send instead of drawn ones")
     add_server_flags(make, model="the shipped model")
     add("--training", action="store_true", help="also the training's input pipeline, some minutes")
@@ -73,7 +74,7 @@ def main() -> int:
         results["training"] = training(results["models"][-1]["name"], flags.model)
     for one in results["models"]:
         print(f"\n{title(one)}\n\n{as_text([Row.of(row) for row in one['rows']])}")
-    told(results)
+    print_remarks(results)
     if not flags.quick:
         save("serving", results)
         print(f"\nwritten to {RESULTS.relative_to(ROOT)}/serving.json and docs/performance.md")
@@ -97,7 +98,7 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def title(model: dict[str, Any]) -> str:
-    """Name a model in a line."""
+    """Return a line that names a model."""
     weights = "trained" if model["trained"] else "untrained"
     return f"{model['name']}, {weights}, {model['image_size']} x {model['image_size']} pixels"
 
@@ -112,8 +113,8 @@ def training(architecture: str, shipped: Path) -> dict[str, Any]:
     return answer
 
 
-def told(results: dict[str, Any]) -> None:
-    """Say what a reader of the table should know."""
+def print_remarks(results: dict[str, Any]) -> None:
+    """Print the conditions of the measurements."""
     for one in results["models"]:
         figures = one["figures"]
         cores = figures["levels"][str(LEVELS[-1])]["app"]["cores"]

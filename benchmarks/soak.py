@@ -1,9 +1,9 @@
-"""Keep the app saturated for ten minutes: does it fail, grow, or slow down?
+"""Errors, memory growth and latency of the app, saturated for ten minutes.
 
     python benchmarks/soak.py [--minutes 10] [--clients 16]
 
-Pictures of several sizes, so that the memory is asked for pieces of several sizes. Exits with 1 when a
-bar fails. A run of ten minutes or more is written to benchmarks/results/soak.json and
+Pictures of several sizes, so that memory is allocated in blocks of several sizes. Exits with 1 when a
+target is missed. A run of ten minutes or more is written to benchmarks/results/soak.json and
 docs/performance.md.
 """
 
@@ -36,17 +36,17 @@ log = logging.getLogger(__name__)
 
 REFUSED = "503"
 SAMPLE_SECONDS = 2.0
-# What the first requests leave behind (scratch space of every thread) is no growth.
+# Memory that the first requests allocate (scratch space of every thread) is no growth.
 SETTLE_SECONDS = 60.0
 WINDOW_SECONDS = 30.0
 SIZES = ((454, 373), (454, 373), (454, 373), (373, 454), (600, 500), (908, 746))
 
 
 def main() -> int:
-    """Soak, print, write down."""
+    """Run, print, save."""
     make = Parser(__doc__)
     add = make.add_argument
-    add("--minutes", type=float, default=10.0, help="at saturation, after a minute that settles it")
+    add("--minutes", type=float, default=10.0, help="at saturation, after a minute of warm-up")
     add("--clients", type=int, default=16, help="that send at the same time")
     add_server_flags(make)
     flags = make.parse_args()
@@ -70,10 +70,10 @@ def main() -> int:
 def soak(
     server: Server, pictures: list[Path], clients: int, seconds: float
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Load the server and look at its workers' memory meanwhile."""
-    wanted = [f"--clients={clients}", f"--warm={SETTLE_SECONDS}", f"--seconds={seconds}"]
-    wanted += ["--records", f"--server={server.process.pid}"]
-    command = server.load_command(pictures, *wanted)
+    """Load the server and sample its workers' memory meanwhile."""
+    options = [f"--clients={clients}", f"--warm={SETTLE_SECONDS}", f"--seconds={seconds}"]
+    options += ["--records", f"--server={server.process.pid}"]
+    command = server.load_command(pictures, *options)
     memory = []
     with tempfile.TemporaryFile() as answer:
         with running(command, cwd=ROOT, stdout=answer) as client:
@@ -89,7 +89,7 @@ def soak(
 
 
 def digest(answered: dict[str, Any], memory: list[dict[str, Any]]) -> dict[str, Any]:
-    """Turn the records into figures and rows."""
+    """Return figures and rows of the records."""
     latencies = np.array(answered["latencies_ms"])
     p50, p95, p99 = (float(one) for one in np.percentile(latencies, (50, 95, 99)))
     outcomes = answered["outcomes"]

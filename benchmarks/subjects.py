@@ -1,4 +1,4 @@
-"""What is measured and what is sent: the networks and their servers, and pictures drawn or given."""
+"""Models and pictures of the benchmarks: shipped or untrained networks, drawn or given files."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from utils.model_builder import FINE
 
 log = logging.getLogger(__name__)
 
-# The network that the bars are about.
+# The network that the targets are for.
 BARRED = "densenet121"
 SHIPPED = Path("models/best_model.h5")
-# Where no model is shipped: what train.py makes by default.
+# Without a shipped model: train.py's default.
 DEFAULT_SIZE = 320
 REGIONS = ("hand", "leg", "hip", "shoulder")
 HEIGHT, WIDTH = 454, 373
@@ -35,7 +35,7 @@ LARGE_HEIGHT, LARGE_WIDTH = 2880, 2304
 
 
 def add_server_flags(make: Parser, *, model: str = "the shipped model, for its input size") -> None:
-    """Add the flags that say which model the app serves, and how; ``model`` is what the first is for."""
+    """Add the flags of the served app; ``model`` is the help text of the first."""
     add = make.add_argument
     add("--model", type=Path, default=SHIPPED, help=model)
     add("--flags", default="", help='more of the app\'s gunicorn flags, as in "-w 4"')
@@ -46,19 +46,19 @@ def add_server_flags(make: Parser, *, model: str = "the shipped model, for its i
 def serve_first(
     flags: Namespace, folder: Path, pictures: Sequence[Path]
 ) -> Iterator[tuple[Server, dict[str, Any]]]:
-    """Run the app with the first of the models until the block ends; it has answered once by then.
+    """Run the app with the first of the models until the block ends, after its first answer.
 
     Yields:
-        The server, and what the results say of it: the machine and the model.
+        The server, and the results' description of machine and model.
     """
     model = models(flags.model, folder)[0]
     bundle = read_bundle(model)
     size = bundle.preprocess.image_size
-    told = {"machine": machine.facts(), "model": f"{bundle.architecture} at {size} pixels"}
+    description = {"machine": machine.facts(), "model": f"{bundle.architecture} at {size} pixels"}
     more, changes = flags.flags.split(), settings_of(flags.set)
     with serve_app(model, folder, folder / "cache", flags=more, changes=changes) as server:
         server.first_answer(pictures[0].read_bytes())
-        yield server, told
+        yield server, description
 
 
 def settings_of(given: list[str]) -> dict[str, str]:
@@ -84,7 +84,7 @@ def models(shipped: Path, folder: Path) -> list[Path]:
 
 def untrained(architecture: str, size: int, detail: str, folder: Path) -> Path:
     """Make a bundle with random weights in ``folder``, and return its model file."""
-    # In a process of its own, so that TensorFlow's threads and memory stay out of the benchmark.
+    # In a separate process, which keeps TensorFlow's threads and memory out of the benchmark.
     command = [sys.executable, __file__, architecture, str(size), detail, str(folder)]
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     if done.returncode:
@@ -119,7 +119,7 @@ def make_pictures(folder: Path, given: Path | None) -> tuple[list[Path], Path]:
 
 
 def describe(pictures: list[Path], given: Path | None) -> str:
-    """Say in words what is sent."""
+    """Return a description of the pictures."""
     size = sum(path.stat().st_size for path in pictures) / len(pictures) / 1000
     kind = f"drawn JPEGs of {WIDTH} x {HEIGHT} pixels" if given is None else "given pictures"
     return f"{len(pictures)} {kind}, {size:.0f} kB each on average"

@@ -1,4 +1,4 @@
-"""Turns the figures of the app and the recipe into the table's rows."""
+"""Rows of the table of app and recipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.subjects import LARGE_HEIGHT, LARGE_WIDTH
 
 
 def rows(figures: dict[str, Any], *, barred: bool) -> list[Row]:
-    """Turn the figures into the table's rows; without bars for a network that they are not about."""
+    """Return the table's rows; without targets unless ``barred``."""
     levels, bare = figures["levels"], figures["bare"]["images_per_second"]
     found = []
     for level in LEVELS:
