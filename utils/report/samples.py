@@ -55,13 +55,13 @@ def most_confident(evaluation: Evaluation, count: int) -> dict[str, list[int]]:
         "false alarm": (~truth & called, -1),
         "rightly rejected": (~truth & ~called, 1),
     }
+    groups = np.array(scored.groups)
     rows: dict[str, list[int]] = {}
     for outcome, (members, direction) in outcomes.items():
         order = np.argsort(direction * scored.logit, kind="stable")
-        by_group: dict[str, int] = {}
-        for row in order[members[order]]:
-            by_group.setdefault(scored.groups[row], int(row))
-        rows[outcome] = list(by_group.values())[:count]
+        order = order[members[order]]
+        first_of_group = np.unique(groups[order], return_index=True)[1]
+        rows[outcome] = order[np.sort(first_of_group)[:count]].tolist()
     return rows
 
 

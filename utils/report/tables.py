@@ -12,7 +12,6 @@ from utils.evaluation.recalibration import degradation_message
 from utils.evaluation.report_schema import (
     FIGURES,
     MEASURES,
-    Counts,
     EvaluationReport,
     InputWarnings,
     Localisation,
@@ -93,9 +92,11 @@ def _overall(report: EvaluationReport) -> Table:
         "Without doubtful answers": report.definite,
     }
     shown = {title: images for title, images in sets.items() if images}
-    columns = [
-        (_counts(images.counts), *_intervals(images.figures, FIGURES)) for images in shown.values()
-    ]
+    columns = []
+    for images in shown.values():
+        n = images.counts
+        counts = f"{n.n} ({n.positive} positive), {n.groups} groups"
+        columns.append((counts, *_intervals(images.figures, FIGURES)))
     rows = tuple(zip(("Counts", *FIGURES.values()), *columns, strict=True))
     note = _undefined(shown, FIGURES)
     if report.studies:
@@ -187,10 +188,8 @@ def _input_warnings(found: InputWarnings) -> Table:
         header += (f"of {n} {label}", "share")
     rows = []
     for code, counted in found.codes.items():
-        cells = (
-            (str(part.n), interval_text(part.share))
-            for part in (counted, *counted.by_label.values())
-        )
+        parts = (counted, *(counted.by_label or {}).values())
+        cells = ((str(part.n), interval_text(part.share)) for part in parts)
         rows.append((code, *chain.from_iterable(cells)))
     note = sentence(
         "report.input_warnings",
@@ -211,10 +210,6 @@ def _ood(folders: Sequence[OODFolderRecord]) -> Table:
     rows = tuple((words, *map(str, numbers)) for words, numbers in counts.items())
     header = ("", *(folder.folder for folder in folders))
     return Table("Out-of-distribution images", header, rows, sentence("report.ood"))
-
-
-def _counts(counts: Counts) -> str:
-    return f"{counts.n} ({counts.positive} positive), {counts.groups} groups"
 
 
 def _intervals(figures: BaseModel, names: Iterable[str]) -> list[str]:

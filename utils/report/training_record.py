@@ -54,17 +54,6 @@ class TrainingRecord(BaseModel, frozen=True):
         return cls.model_validate(bundle.training)
 
     @property
-    def left_out(self) -> dict[str, int]:
-        """Images left out of the training, by reason."""
-        if self.counts is None:
-            return {}
-        others = {
-            "files that end early": self.counts.truncated_left_out,
-            "unreadable": self.counts.unreadable,
-        }
-        return self.counts.dropped | others
-
-    @property
     def weights(self) -> str:
         """Choice of weights that the training began with, or their file's name; empty if unknown."""
         return _file_name(self.args.get("weights", ""))
