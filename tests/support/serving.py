@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -32,7 +33,7 @@ PAGE = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0
 
 
 @cache
-def workplace() -> Path:
+def shared_folder() -> Path:
     """A folder that lasts as long as the tests."""
     import atexit
 
@@ -44,7 +45,7 @@ def workplace() -> Path:
 @cache
 def model() -> Path:
     """A small real bundle, made once."""
-    return tiny_bundle(workplace())
+    return tiny_bundle(shared_folder())
 
 
 def settings(folder: Path, **changes: object) -> Settings:
@@ -53,7 +54,7 @@ def settings(folder: Path, **changes: object) -> Settings:
         "model": folder / "none.h5",
         "upload_folder": folder / "uploads",
         "instance_folder": folder / "instance",
-        "cache_folder": workplace() / "engine",
+        "cache_folder": shared_folder() / "engine",
         **changes,
     }
     return Settings(**chosen)  # type: ignore[arg-type]
@@ -62,7 +63,7 @@ def settings(folder: Path, **changes: object) -> Settings:
 @cache
 def shared_app() -> Flask:
     """An app with a loaded model, for tests that leave it as it is."""
-    app = create_app(settings(workplace(), model=model()))
+    app = create_app(settings(shared_folder(), model=model()))
     app.extensions["predictor_service"].predictor()
     return app
 
@@ -134,19 +135,19 @@ class Server:
 def environment(folder: Path, changes: Mapping[str, str]) -> dict[str, str]:
     """The variables of a server whose files all lie in ``folder``."""
     # The network is put into the engine's form once for all servers of a run.
-    return app_environment(folder, workplace() / "engine", changes)
+    return app_environment(folder, shared_folder() / "engine", changes)
 
 
 @contextmanager
 def serve(
     folder: Path, *flags: str, ready: str = "/readyz", expect: int = 200, **changes: str
 ) -> Iterator[Server]:
-    """Run gunicorn as the documents say until the block ends.
+    """Run gunicorn as documented until the block ends.
 
     Args:
         folder: for the uploads, the key and the log.
         flags: of gunicorn.
-        ready, expect: the path that is asked, and its status once the server is up.
+        ready, expect: a path, and its status once the server is up.
         changes: FRACTURE_* variables.
     """
     log = folder / "server.log"
@@ -167,6 +168,28 @@ def _answered(url: str, expect: int, process: subprocess.Popen[bytes], log: Path
             pass
         time.sleep(0.2)
     raise AssertionError(f"{url} did not answer {expect}: {log.read_text()[-3000:]}")
+
+
+def exchange(port: int, *messages: bytes) -> list[tuple[int, dict[str, str], bytes]]:
+    """Send raw requests over one connection, each once the one before is answered.
+
+    Returns:
+        Status, headers and body of each response.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        stream = client.makefile("rb")
+        responses = []
+        for message in messages:
+            client.sendall(message)
+            status = int(stream.readline().split()[1])
+            headers = {}
+            while line := stream.readline().strip():
+                name, _, value = line.decode().partition(": ")
+                headers[name.lower()] = value
+            responses.append((status, headers, stream.read(int(headers["content-length"]))))
+        client.shutdown(socket.SHUT_WR)
+        assert stream.read() == b"", "nothing follows the response"
+    return responses
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:

@@ -23,9 +23,7 @@ def make_queue(**changes: float) -> AdmissionQueue:
 
 def gauge(queue: AdmissionQueue, name: str) -> float:
     (line,) = [
-        line
-        for line in queue._metrics.text().decode().splitlines()
-        if line.startswith(f"{name} ")
+        line for line in queue._metrics.text().decode().splitlines() if line.startswith(f"{name} ")
     ]
     return float(line.split()[1])
 

@@ -1,4 +1,4 @@
-"""The model is loaded once a process, told honestly when it is not, and tried again when it changes."""
+"""Predictor service: one load a process, damaged models, the queue in front of it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from joblib import cpu_count
 
 from tests.support.bundles import altered_sidecar
-from tests.support.engines import Noting
+from tests.support.engines import RecordingEngine
 from tests.support.serving import PAGE, model, radiograph, send, settings
 from utils.errors import SetupError
-from utils.inference.cores import usable_cores
 from utils.web.app import create_app
 from utils.web.service import ModelLoading, PredictorService
 
@@ -55,7 +55,7 @@ def _a_folder(path: Path) -> None:
     path.mkdir()
 
 
-def _other_golden_answer(path: Path) -> None:
+def _other_self_test(path: Path) -> None:
     with altered_sidecar(path) as sidecar:
         sidecar["golden"]["outputs"]["logit"][0] += 1
 
@@ -71,7 +71,7 @@ def _other_golden_answer(path: Path) -> None:
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_a_model_at_fault_is_not_ready_with_the_reason_and_never_predicts(tmp_path, damage, code):
+def test_a_damaged_model_is_503_with_the_reason(tmp_path, damage, code):
     path = copy_bundle(tmp_path)
     damage(path)
     client = create_app(settings(tmp_path, model=path)).test_client()
@@ -87,14 +87,15 @@ def test_a_model_at_fault_is_not_ready_with_the_reason_and_never_predicts(tmp_pa
     assert client.get("/healthz").status_code == 200
 
 
-def test_a_network_that_no_longer_gives_its_golden_answer_is_not_ready(tmp_path):
+@pytest.mark.slow
+def test_a_model_that_fails_its_self_test_is_refused(tmp_path):
     path = copy_bundle(tmp_path)
-    _other_golden_answer(path)
-    with pytest.raises(SetupError, match="golden"):
-        service(path).predictor()
+    _other_self_test(path)
+    with pytest.raises(SetupError, match="self-test"):
+        service(path, engine="tensorflow").predictor()
 
 
-def test_nothing_is_loaded_before_it_is_asked_for(tmp_path):
+def test_nothing_is_loaded_before_it_is_needed(tmp_path):
     app = create_app(settings(tmp_path, model=copy_bundle(tmp_path)))
     app.test_client().get("/")
     assert app.extensions["predictor_service"].label_meaning is None
@@ -102,30 +103,32 @@ def test_nothing_is_loaded_before_it_is_asked_for(tmp_path):
     assert app.extensions["predictor_service"].label_meaning is not None
 
 
-def test_the_first_request_loads_the_model_where_nobody_did(tmp_path):
+def test_the_first_request_loads_the_model(tmp_path):
     client = create_app(settings(tmp_path, model=copy_bundle(tmp_path))).test_client()
     assert send(client, radiograph()).status_code == 200
 
 
-def test_threads_that_ask_together_share_one_reader(tmp_path):
-    asked = service(copy_bundle(tmp_path))
-    readers: list[object] = []
-    threads = [threading.Thread(target=lambda: readers.append(asked.predictor())) for _ in range(4)]
+def test_threads_share_one_predictor(tmp_path):
+    loaded = service(copy_bundle(tmp_path))
+    predictors: list[object] = []
+    threads = [
+        threading.Thread(target=lambda: predictors.append(loaded.predictor())) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(readers) == 4
-    assert len({id(reader) for reader in readers}) == 1
+    assert len(predictors) == 4
+    assert len({id(predictor) for predictor in predictors}) == 1
 
 
-def test_a_probe_does_not_wait_for_a_load_that_has_begun(tmp_path):
-    asked = service(tmp_path / "none.h5")
-    with asked._lock, pytest.raises(ModelLoading):
-        asked.predictor(wait=False)
+def test_a_probe_does_not_wait_for_the_load(tmp_path):
+    loaded = service(tmp_path / "none.h5")
+    with loaded._lock, pytest.raises(ModelLoading):
+        loaded.predictor(wait=False)
 
 
-def test_a_model_that_failed_is_tried_again_only_once_its_files_change(tmp_path, caplog):
+def test_a_failed_model_is_retried_once_files_change(tmp_path, caplog):
     whole = copy_bundle(tmp_path / "whole")
     path = copy_bundle(tmp_path / "served")
     _truncated(path)
@@ -140,13 +143,13 @@ def test_a_model_that_failed_is_tried_again_only_once_its_files_change(tmp_path,
 
 def test_a_loaded_model_stays_when_its_file_goes(tmp_path):
     path = copy_bundle(tmp_path)
-    asked = service(path)
-    reader = asked.predictor()
+    loaded = service(path)
+    predictor = loaded.predictor()
     path.unlink()
-    assert asked.predictor() is reader
+    assert loaded.predictor() is predictor
 
 
-def test_a_request_beyond_the_queue_is_told_to_come_back_before_it_is_read(tmp_path):
+def test_a_request_beyond_the_queue_is_503_unread(tmp_path):
     app = create_app(settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1, queue=0))
     client = app.test_client()
     with app.extensions["predictor_service"].queue.slot():
@@ -161,14 +164,14 @@ def test_a_request_beyond_the_queue_is_told_to_come_back_before_it_is_read(tmp_p
     assert send(client, radiograph()).status_code == 200
 
 
-def test_a_request_that_gets_no_turn_in_time_is_told_to_come_back(tmp_path):
+def test_a_request_that_waits_too_long_is_503(tmp_path):
     app = create_app(
         settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1, queue_seconds=0.1)
     )
-    asked = app.extensions["predictor_service"]
-    asked.predictor()
+    loaded = app.extensions["predictor_service"]
+    loaded.predictor()
     done = threading.Event()
-    busy = threading.Thread(target=asked.queue.run, args=(lambda: done.wait(30),))
+    busy = threading.Thread(target=loaded.queue.run, args=(lambda: done.wait(30),))
     busy.start()
     try:
         answer = send(app.test_client(), radiograph())
@@ -180,14 +183,14 @@ def test_a_request_that_gets_no_turn_in_time_is_told_to_come_back(tmp_path):
     assert send(app.test_client(), radiograph()).status_code == 200
 
 
-def test_places_and_turns_come_free_after_a_fault(tmp_path):
+def test_slots_come_free_after_an_error(tmp_path):
     app = create_app(settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1, queue=0))
     for _ in range(3):
         assert send(app.test_client(), b"no picture").status_code == 415
         assert app.test_client().post("/predict").status_code == 400
 
 
-def test_the_answer_says_how_long_it_waited_for_its_turn(tmp_path):
+def test_the_answer_has_its_time_in_the_queue(tmp_path):
     app = create_app(settings(tmp_path, model=copy_bundle(tmp_path), concurrency=1))
     queue = app.extensions["predictor_service"].queue
     app.extensions["predictor_service"].predictor()
@@ -207,18 +210,18 @@ def test_the_answer_says_how_long_it_waited_for_its_turn(tmp_path):
 
 
 @pytest.mark.parametrize("threads", [0, 1])
-def test_a_lone_radiograph_gets_all_cores_unless_the_operator_chose(tmp_path, threads):
-    asked = service(copy_bundle(tmp_path), threads=threads)
-    cores = usable_cores()
-    asked.share_cores(workers=cores)
-    engine = asked.predictor().engine
+def test_a_lone_radiograph_gets_all_cores(tmp_path, threads):
+    loaded = service(copy_bundle(tmp_path), threads=threads)
+    cores = cpu_count()
+    loaded.share_cores(workers=cores)
+    engine = loaded.predictor().engine
     assert (engine.threads, engine.lone_threads) == (1, 1 if threads else cores)
 
 
-def test_a_request_is_computed_alone_only_while_no_other_is_read(tmp_path):
+def test_a_request_is_alone_while_no_other_runs(tmp_path):
     app = create_app(settings(tmp_path, model=copy_bundle(tmp_path), concurrency=2))
-    asked = app.extensions["predictor_service"]
-    engine = asked.predictor().engine = Noting(asked.predictor().engine)
+    loaded = app.extensions["predictor_service"]
+    engine = loaded.predictor().engine = RecordingEngine(loaded.predictor().engine)
     begun, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -226,7 +229,7 @@ def test_a_request_is_computed_alone_only_while_no_other_is_read(tmp_path):
         done.wait(30)
 
     for busy in (False, True, False):
-        other = threading.Thread(target=asked.queue.run, args=(hold,))
+        other = threading.Thread(target=loaded.queue.run, args=(hold,))
         if busy:
             other.start()
             assert begun.wait(10)
@@ -237,7 +240,7 @@ def test_a_request_is_computed_alone_only_while_no_other_is_read(tmp_path):
     assert engine.alone == [True, False, True]
 
 
-def test_what_is_wrong_with_a_request_is_said_before_the_model_is_needed(tmp_path):
+def test_a_bad_request_needs_no_model(tmp_path):
     client = create_app(settings(tmp_path)).test_client()
     assert client.post("/predict", headers=PAGE).status_code == 400
     assert client.post("/predict").status_code == 400

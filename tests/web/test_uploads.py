@@ -12,7 +12,6 @@ import zlib
 from pathlib import Path
 
 import pytest
-from flask.testing import FlaskClient
 
 from tests.conftest import missing
 from tests.support.dicom_uploads import dicom
@@ -21,12 +20,42 @@ from utils.errors import SetupError
 from utils.web import uploads
 from utils.web.app import create_app
 
+
+def test_a_form_without_a_file_is_refused(client):
+    for form in ({}, {"note": "hello"}, {"file": "a string, no file part"}):
+        answer = client.post("/predict", data=form, content_type="multipart/form-data")
+        assert (answer.status_code, answer.json["error"]["code"]) == (400, "no_file")
+
+
+def test_an_empty_choice_in_the_form_is_no_file(client):
+    answer = send(client, b"", name="", page=True)
+    assert answer.status_code == 400
+    assert "no_file" in answer.text
+
+
+def test_a_raw_body_is_refused_with_advice(client):
+    answer = client.post("/predict", data=radiograph(), content_type="image/png")
+    assert answer.status_code == 400
+    assert "multipart/form-data" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("second", ["file", "other"])
+def test_two_files_are_refused(client, second):
+    parts = [("file", (io.BytesIO(radiograph()), "a.png"))]
+    parts.append((second, (io.BytesIO(radiograph()), "b.png")))
+    from werkzeug.datastructures import MultiDict
+
+    answer = client.post("/predict", data=MultiDict(parts))
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "several_files")
+
+
+def test_a_form_that_ends_early_is_refused(client):
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc'
+    answer = client.post("/predict", data=body, content_type="multipart/form-data; boundary=x")
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "bad_form")
+
+
 LARGE = 3 * 2**20
-
-
-@pytest.fixture
-def client() -> FlaskClient:
-    return shared_app().test_client()
 
 
 def large_png() -> bytes:
@@ -76,7 +105,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: name[:20])
 @pytest.mark.parametrize("page", [False, True], ids=["script", "browser"])
-def test_a_files_name_changes_nothing_and_appears_nowhere(client, capfd, name, page):
+def test_a_file_name_changes_and_shows_nothing(client, capfd, name, page):
     def plain(answer: object) -> str:
         return re.sub(r'"timing_ms":{[^}]*}', "", answer.text)  # type: ignore[attr-defined]
 
@@ -89,47 +118,6 @@ def test_a_files_name_changes_nothing_and_appears_nowhere(client, capfd, name, p
     assert name[:30] not in capfd.readouterr().err
 
 
-def test_a_zero_byte_in_the_name_changes_nothing(client):
-    body = (
-        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a\0.png"\r\n\r\n'
-        + radiograph()
-        + b"\r\n--x--\r\n"
-    )
-    answer = client.post("/predict", data=body, content_type="multipart/form-data; boundary=x")
-    assert answer.status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "status"),
-    [
-        (b"r\xf6ntgen.png", radiograph, 200),
-        (b"r\xf6ntgen.png", lambda: b"no picture", 415),
-        (b"\xff\xfe.png", large_png, 200),
-    ],
-    ids=["read", "refused", "spooled"],
-)
-def test_a_name_that_is_no_utf_8_changes_nothing(client, name, content, status):
-    def answer(name: bytes) -> dict[str, object]:
-        head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r\n' % name
-        given = client.post(
-            "/predict",
-            data=head + content() + b"\r\n--x--\r\n",
-            content_type="multipart/form-data; boundary=x",
-        )
-        assert given.status_code == status
-        return {key: value for key, value in given.json.items() if key != "timing_ms"}
-
-    assert answer(name) == answer(b"image.png")
-
-
-def test_text_beside_the_file_changes_nothing_and_text_is_no_file(client):
-    form = {"note": "röntgen" * 1000, "file": (io.BytesIO(radiograph()), "a.png"), "last": ""}
-    assert client.post("/predict", data=form).status_code == 200
-    text = {"file": "text, no file"}
-    refused = client.post("/predict", data=text, content_type="multipart/form-data")
-    assert (refused.status_code, refused.json["error"]["code"]) == (400, "no_file")
-
-
 def test_a_small_file_never_touches_the_disk(client, monkeypatch):
     def refuse(folder: Path) -> None:
         raise AssertionError("spooled")
@@ -139,17 +127,17 @@ def test_a_small_file_never_touches_the_disk(client, monkeypatch):
 
 
 @pytest.mark.parametrize("unnamed", [True, False], ids=["O_TMPFILE", "unlinked"])
-def test_a_large_file_is_spooled_without_a_name_and_leaves_nothing(tmp_path, monkeypatch, unnamed):
+def test_a_large_file_is_spooled_without_a_name(tmp_path, monkeypatch, unnamed):
     if not unnamed:
         monkeypatch.setattr(uploads, "UNNAMED", None)
     app = create_app(settings(tmp_path))
     content = large_png()
-    seen: list[tuple[bool, list[str]]] = []
+    spooled: list[tuple[bool, list[str]]] = []
     original = uploads.unnamed_file
 
     def watched(folder: Path) -> object:
         stream = original(folder)
-        seen.append((folder == tmp_path / "uploads", os.listdir(folder)))
+        spooled.append((folder == tmp_path / "uploads", os.listdir(folder)))
         return stream
 
     monkeypatch.setattr(uploads, "unnamed_file", watched)
@@ -157,7 +145,7 @@ def test_a_large_file_is_spooled_without_a_name_and_leaves_nothing(tmp_path, mon
     assert answer.status_code == 503, (
         "this app has no model: the whole upload was read all the same"
     )
-    assert seen == [(True, [])]
+    assert spooled == [(True, [])]
     assert os.listdir(tmp_path / "uploads") == []
 
 
@@ -170,7 +158,7 @@ def test_nothing_is_left_after_an_answer(client, content):
     assert set(os.listdir(folder)) == before == set()
 
 
-def test_what_a_killed_process_left_is_removed_at_the_start_and_nothing_else(tmp_path):
+def test_leftover_spool_files_are_removed_at_start(tmp_path):
     folder = tmp_path / "uploads"
     folder.mkdir()
     (folder / ".gitkeep").touch()
@@ -180,9 +168,7 @@ def test_what_a_killed_process_left_is_removed_at_the_start_and_nothing_else(tmp
     assert sorted(os.listdir(folder)) == [".gitkeep", "notes.txt"]
 
 
-def test_a_worker_that_starts_takes_nothing_from_a_request_that_is_being_read(
-    tmp_path, monkeypatch
-):
+def test_a_starting_worker_removes_no_used_file(tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "UNNAMED", None)
     folder = tmp_path / "uploads"
     folder.mkdir()
@@ -206,13 +192,13 @@ def test_a_worker_that_starts_takes_nothing_from_a_request_that_is_being_read(
     assert os.listdir(folder) == []
 
 
-def test_an_upload_folder_that_cannot_be_used_is_named_at_the_start(tmp_path):
+def test_an_unusable_upload_folder_is_named(tmp_path):
     (tmp_path / "uploads").write_text("a file")
     with pytest.raises(SetupError, match="upload folder .*uploads"):
         create_app(settings(tmp_path))
 
 
-def test_a_file_of_the_limit_is_read_and_one_byte_more_is_413(tmp_path):
+def test_one_byte_over_the_file_limit_is_413(tmp_path):
     client = create_app(settings(tmp_path, max_upload_mb=1)).test_client()
     # Without a model the answer is 503, but for what is wrong with the request itself.
     assert send(client, bytes(2**20)).status_code == 503
@@ -224,7 +210,7 @@ def test_a_file_of_the_limit_is_read_and_one_byte_more_is_413(tmp_path):
 
 @pytest.mark.parametrize("declared", [True, False], ids=["length", "chunked"])
 @pytest.mark.parametrize("page", [False, True], ids=["script", "browser"])
-def test_a_body_over_the_limit_is_413_with_and_without_a_length(tmp_path, declared, page):
+def test_a_body_over_the_limit_is_413(tmp_path, declared, page):
     app = create_app(settings(tmp_path, max_upload_mb=1))
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     body = head + bytes(2 * 2**20) + b"\r\n--x--\r\n"
@@ -246,23 +232,13 @@ def test_a_body_over_the_limit_is_413_with_and_without_a_length(tmp_path, declar
     assert os.listdir(tmp_path / "uploads") == []
 
 
-def test_a_form_of_many_parts_is_refused(client):
-    form = {f"note{number}": "x" for number in range(20)}
-    answer = client.post("/predict", data=form, content_type="multipart/form-data")
-    assert answer.status_code == 413
-
-
-def test_a_long_text_field_is_refused(client):
-    form = {"note": "x" * 400_000, "file": (io.BytesIO(radiograph()), "a.png")}
-    assert client.post("/predict", data=form).status_code == 413
-
-
 def _resident(field: str) -> int:
     found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) * 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "statuses"),
     [
@@ -272,7 +248,7 @@ def _resident(field: str) -> int:
     ],
     ids=["png", "dicom header", "deflated dicom"],
 )
-def test_a_bomb_is_refused_before_it_goes_off(client, make, statuses):
+def test_a_decompression_bomb_is_not_decoded(client, make, statuses):
     if not sys.platform.startswith("linux"):
         missing("the peak of the memory is read from /proc")
     content = make()
@@ -287,7 +263,7 @@ def test_a_bomb_is_refused_before_it_goes_off(client, make, statuses):
     assert grown < 50 * 2**20
 
 
-def test_the_spool_is_chosen_by_the_length_that_is_declared(client):
+def test_the_declared_length_decides_on_spooling(client):
     with shared_app().test_request_context() as context:
         request = context.request
         small = request._get_file_stream(2**20, None)

@@ -1,4 +1,4 @@
-"""One JSON line a request: enough to find a fault, nothing about a patient."""
+"""JSON log lines: enough to find an error, nothing about a patient."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def lines():
     root.handlers[:] = before[1]
 
 
-def test_a_request_is_one_line_with_its_id_route_status_and_duration(lines):
+def test_a_request_is_one_line(lines):
     answer = send(shared_app().test_client(), radiograph())
     (line,) = lines()
     assert line["event"] == "request"
@@ -46,7 +46,7 @@ def test_a_request_is_one_line_with_its_id_route_status_and_duration(lines):
     assert 0 < float(str(line["duration_ms"])) < 60_000
 
 
-def test_a_readings_line_has_the_parts_of_its_time_and_nothing_of_what_was_found(lines):
+def test_the_line_has_the_timing_and_no_result(lines):
     answer = send(shared_app().test_client(), radiograph())
     (line,) = lines()
     assert line["timing_ms"] == answer.json["timing_ms"]
@@ -57,13 +57,13 @@ def test_a_readings_line_has_the_parts_of_its_time_and_nothing_of_what_was_found
     assert str(answer.json["probability"]) not in written
 
 
-def test_a_refused_request_is_logged_with_its_code(lines):
+def test_a_refused_request_has_its_code(lines):
     send(shared_app().test_client(), b"no picture")
     (line,) = lines()
     assert (line["status"], line["error"]) == (415, "unsupported_format")
 
 
-def test_neither_names_nor_addresses_nor_headers_of_a_request_are_logged(lines):
+def test_no_name_address_or_header_is_logged(lines):
     client = shared_app().test_client()
     send(client, radiograph(), name="schmidt_maria.png", query="?overlay=1&patient=schmidt")
     client.get("/schmidt/maria", headers={"User-Agent": "schmidt", "X-Request-ID": "schmidt"})
@@ -79,7 +79,7 @@ def test_every_request_has_an_id_of_its_own():
     assert len(ids) == 20
 
 
-def test_what_is_logged_after_an_answer_carries_no_request_id(lines):
+def test_later_lines_carry_no_request_id(lines):
     shared_app().test_client().get("/healthz")
     logging.getLogger("gunicorn.error").warning("later")
     request, later = lines()
@@ -88,7 +88,7 @@ def test_what_is_logged_after_an_answer_carries_no_request_id(lines):
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("written", "kept"),
     [
         ("Invalid request from ip=10.1.2.3: Invalid HTTP request line: 'sch'", "Invalid request"),
         ("Error handling request GET /sch", "Error handling request"),
@@ -99,26 +99,26 @@ def test_what_is_logged_after_an_answer_carries_no_request_id(lines):
         ("Booting worker with pid: 7", "Booting worker with pid: 7"),
     ],
 )
-def test_gunicorns_own_lines_are_cut_before_what_a_client_sent(lines, said, kept):
+def test_gunicorn_lines_are_cut_before_the_request(lines, written, kept):
     gunicorn = logging.getLogger("gunicorn.error")
     only = logs.WithoutRequests()
     gunicorn.addFilter(only)
     try:
-        gunicorn.error(said)
+        gunicorn.error(written)
     finally:
         gunicorn.removeFilter(only)
     (line,) = lines()
     assert line["event"] == kept
 
 
-def test_the_standard_librarys_events_are_json_too(lines):
+def test_standard_log_records_are_json(lines):
     logging.getLogger("utils.inference.engine").warning("loaded %s in %d s", "custom", 3)
     (line,) = lines()
     assert line["event"] == "loaded custom in 3 s"
     assert line["logger"] == "utils.inference.engine"
 
 
-def test_an_unforeseen_fault_is_logged_with_the_id_that_the_answer_names(lines, tmp_path):
+def test_an_exception_is_logged_with_its_request_id(lines, tmp_path):
     app = create_app(settings(tmp_path))
 
     @app.get("/broken")

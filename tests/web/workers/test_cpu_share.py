@@ -1,4 +1,4 @@
-"""What one worker takes of the machine."""
+"""A worker's share of the cores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_workers_share_the_cores(cores, workers, share):
     assert share_of(cores, workers) == share
 
 
-def test_what_the_operator_chose_wins():
+def test_the_operators_choice_wins():
     assert share_of(16, 2, threads=3) == Share(threads=3, lone_threads=3, concurrency=9)
     assert share_of(16, 2, concurrency=1) == Share(threads=8, lone_threads=16, concurrency=1)
     assert share_of(2, 2, threads=4) == Share(threads=4, lone_threads=4, concurrency=2)

@@ -1,4 +1,4 @@
-"""One secret key for all workers, made once, whoever comes first."""
+"""Secret key, one for all workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAKE = "import sys; from pathlib import Path; from utils.web.workers.secret_key 
 sys.stdin.read(); print(shared_key(Path(sys.argv[1])))"
 
 
-def test_the_key_is_made_once_and_kept_for_this_user_alone(tmp_path):
+def test_the_key_is_made_once_with_mode_0600(tmp_path):
     key = shared_key(tmp_path / "instance")
     assert shared_key(tmp_path / "instance") == key
     assert len(bytes.fromhex(key)) == 32
@@ -33,7 +33,7 @@ def test_two_folders_have_two_keys(tmp_path):
     assert shared_key(tmp_path / "a") != shared_key(tmp_path / "b")
 
 
-def test_processes_that_start_together_agree_on_one_key(tmp_path):
+def test_processes_agree_on_one_key(tmp_path):
     command = [sys.executable, "-c", MAKE, str(tmp_path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with ExitStack() as stack:
@@ -47,7 +47,7 @@ def test_processes_that_start_together_agree_on_one_key(tmp_path):
     assert keys == {shared_key(tmp_path)}
 
 
-def test_a_key_that_others_can_read_is_refused_with_the_remedy(tmp_path):
+def test_a_key_that_others_can_read_is_refused(tmp_path):
     shared_key(tmp_path)
     (tmp_path / "secret_key").chmod(0o644)
     with pytest.raises(SetupError, match="chmod 600"):
@@ -63,7 +63,7 @@ def test_a_damaged_key_file_is_refused(tmp_path, content):
         shared_key(tmp_path)
 
 
-def test_where_no_key_can_be_kept_the_message_names_the_variable(tmp_path):
+def test_an_unusable_folder_names_the_variable(tmp_path):
     (tmp_path / "instance").write_text("in the way")
     with pytest.raises(SetupError, match="set FRACTURE_SECRET_KEY"):
         create_app(settings(tmp_path))

@@ -16,14 +16,21 @@ from tests.support.dicom_uploads import dicom
 from tests.support.pictures import draw_radiograph, encode
 from tests.support.serving import listen, model, radiograph, settings, shared_app
 from utils.imaging.overlay import STRENGTH
-from utils.inference.predictor import InputWarning
+from utils.inference.input_warnings import InputWarning
 from utils.web.app import create_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+
+pytestmark = pytest.mark.slow
+
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
 PHONE = {"width": 390, "height": 844}
+
+
 DESK = {"width": 1280, "height": 900}
 
 
@@ -91,21 +98,21 @@ def phone(browser) -> Iterator[Page]:
 
 
 def _page(browser: Browser, **options: object) -> Iterator[Page]:
-    """Open a page, and fail at its end if the browser complained or asked any other host."""
+    """Open a page, and fail at its end if the browser logged an error or called another host."""
     context = browser.new_context(**options)  # type: ignore[arg-type]
     opened = context.new_page()
     complaints: list[str] = []
-    opened.on("console", lambda said: complaints.append(said.text))
+    opened.on("console", lambda message: complaints.append(message.text))
     opened.on("pageerror", lambda error: complaints.append(str(error)))
-    asked: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
+    called: list[str] = []
+    opened.on("request", lambda request: called.append(request.url))
     yield opened
     context.close()
     # Chromium notes every answer of 400 and above, which some tests provoke.
     noise = "the server responded with a status of"
-    assert [said for said in complaints if noise not in said] == []
+    assert [line for line in complaints if noise not in line] == []
     hosts = ("http://127.0.0.1:", "data:", "blob:")
-    assert [url for url in asked if not url.startswith(hosts)] == []
+    assert [url for url in called if not url.startswith(hosts)] == []
 
 
 def read(page: Page, site: str, path: Path) -> None:
@@ -131,7 +138,7 @@ def test_the_upload_page_has_no_finding(themed_page, site):
     assert findings(page) == []
 
 
-def test_a_chosen_picture_is_previewed_before_it_is_sent(themed_page, site, files):
+def test_a_chosen_picture_is_previewed(themed_page, site, files):
     page = themed_page
     page.goto(site)
     page.set_input_files("#file", files / "hand.png")
@@ -141,7 +148,7 @@ def test_a_chosen_picture_is_previewed_before_it_is_sent(themed_page, site, file
     assert findings(page) == []
 
 
-def test_a_dicom_file_has_no_preview_and_is_read_all_the_same(page, site, files):
+def test_a_dicom_file_without_preview_is_answered(page, site, files):
     page.goto(site)
     page.set_input_files("#file", files / "wrist")
     page.wait_for_selector("#preview-note:visible")
@@ -162,15 +169,13 @@ def test_the_result_page_has_no_finding(themed_page, site, files):
 @pytest.mark.parametrize("kind", ["positive", "negative", "withheld"])
 def test_every_verdict_has_no_finding(themed_page, site, files, kind, monkeypatch):
     page = themed_page
-    change_reading(monkeypatch, kind)
+    change_prediction(monkeypatch, kind)
     read(page, site, files / "hand.png")
     assert page.is_visible(f".verdict.{kind}")
     assert findings(page) == []
 
 
-def test_a_page_with_every_sentence_about_the_models_worth_has_no_finding(
-    themed_page, tmp_path, files
-):
+def test_a_page_with_all_metrics_has_no_finding(themed_page, tmp_path, files):
     page = themed_page
     tested = tiny_bundle(tmp_path)
     with altered_sidecar(tested) as sidecar:
@@ -187,7 +192,7 @@ def test_a_page_with_every_sentence_about_the_models_worth_has_no_finding(
         assert findings(page) == []
 
 
-def change_reading(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def change_prediction(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Show another answer than the untrained network's, which is always in doubt."""
     from utils.web import predict as routes
 
@@ -212,11 +217,11 @@ def change_reading(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr(
         routes,
         "result_page",
-        lambda reading, **rest: original(replace(reading, **changes[kind]), **rest),
+        lambda prediction, **rest: original(replace(prediction, **changes[kind]), **rest),
     )
 
 
-def test_the_slider_sets_how_strongly_the_map_covers_the_radiograph(page, site, files):
+def test_the_slider_sets_the_strength_of_the_map(page, site, files):
     read(page, site, files / "hand.png")
     opacity = "getComputedStyle(document.getElementById('map')).opacity"
     assert page.evaluate(opacity) == str(STRENGTH), "as strong as in the blended picture"
@@ -240,24 +245,22 @@ def test_the_map_lies_exactly_on_the_radiograph(page, site, files):
     assert boxes[0] == boxes[1]
 
 
-def test_the_mark_of_the_highest_point_can_be_taken_away(page, site, files):
+def test_the_peak_mark_can_be_hidden(page, site, files):
     read(page, site, files / "hand.png")
     assert page.is_visible("#peak")
     page.uncheck("#show-peak")
     assert not page.is_visible("#peak")
 
 
-def test_under_a_normal_verdict_the_highest_point_is_marked_on_request_only(
-    page, site, files, monkeypatch
-):
-    change_reading(monkeypatch, "negative")
+def test_under_a_normal_verdict_no_peak_is_marked(page, site, files, monkeypatch):
+    change_prediction(monkeypatch, "negative")
     read(page, site, files / "hand.png")
     assert not page.is_visible("#peak")
     page.check("#show-peak")
     assert page.is_visible("#peak")
 
 
-def test_a_printed_result_has_the_verdict_and_both_pictures_and_no_controls(page, site, files):
+def test_a_printed_result_has_no_controls(page, site, files):
     read(page, site, files / "hand.png")
     page.emulate_media(media="print")
     assert page.is_visible("#verdict")
@@ -267,7 +270,7 @@ def test_a_printed_result_has_the_verdict_and_both_pictures_and_no_controls(page
         assert not page.is_visible(control)
 
 
-def test_a_refused_file_is_explained_in_place_and_read_aloud(themed_page, site, files):
+def test_a_refused_file_is_explained_in_place(themed_page, site, files):
     page = themed_page
     read(page, site, files / "letter.txt")
     alert = page.locator("[role=alert]")
@@ -314,7 +317,7 @@ def test_a_dropped_file_is_chosen(page, site):
 
 
 def test_the_whole_way_goes_by_keyboard_alone(page, site, files):
-    # Listened to from the start: the browser is told to hand choosers over only when somebody listens,
+    # A listener from the start: the browser hands choosers over only when somebody listens,
     # and a key pressed right after that may come first.
     page.on("filechooser", lambda chooser: None)
     page.goto(site)
@@ -350,7 +353,7 @@ def test_the_focus_can_be_seen(page, site):
         assert float(width.removesuffix("px")) >= 2
 
 
-def test_while_a_radiograph_is_read_the_button_says_so_and_sends_only_once(page, site, files):
+def test_a_busy_button_sends_only_once(page, site, files):
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.method))
     page.goto(site)
@@ -368,7 +371,7 @@ def test_while_a_radiograph_is_read_the_button_says_so_and_sends_only_once(page,
     assert sent.count("POST") == 1
 
 
-def test_a_phone_shows_everything_without_scrolling_sideways(phone, site, files):
+def test_a_phone_never_scrolls_sideways(phone, site, files):
     for path in ("hand.png", "letter.txt", None):
         if path is None:
             phone.goto(f"{site}/nothing")
@@ -379,14 +382,14 @@ def test_a_phone_shows_everything_without_scrolling_sideways(phone, site, files)
         assert findings(phone) == []
 
 
-def test_without_a_script_the_form_and_the_result_work(plain_page, site, files):
+def test_form_and_result_work_without_a_script(plain_page, site, files):
     read(plain_page, site, files / "hand.png")
     assert plain_page.is_visible("#verdict")
     assert plain_page.is_visible("#map")
     assert not plain_page.is_visible("#strength"), "what cannot work is not offered"
 
 
-def test_two_radiographs_in_a_row_each_get_their_own_answer(page, site, files):
+def test_two_radiographs_get_two_answers(page, site, files):
     shown = []
     for name in ("hand.png", "second.png"):
         read(page, site, files / name)
@@ -394,14 +397,14 @@ def test_two_radiographs_in_a_row_each_get_their_own_answer(page, site, files):
     assert shown[0] != shown[1]
 
 
-def test_a_page_that_comes_back_from_the_browsers_cache_can_send_again(page, site, files):
+def test_a_page_from_the_browsers_cache_can_send(page, site, files):
     read(page, site, files / "hand.png")
     page.go_back()
     page.wait_for_selector("#send")
     assert page.get_attribute("#send", "aria-disabled") is None
 
 
-def test_after_going_back_the_file_that_is_still_chosen_is_shown(page, site, files):
+def test_going_back_shows_the_chosen_file(page, site, files):
     read(page, site, files / "hand.png")
     page.go_back()
     page.wait_for_selector("#preview-picture:visible")
