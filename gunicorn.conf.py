@@ -14,9 +14,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from joblib import cpu_count
+
 from config import read_settings
 from utils.errors import SetupError
-from utils.inference.cores import usable_cores
 from utils.web.middleware.logs import WithoutRequests, formatter
 from utils.web.workers import prometheus_folder
 from utils.web.workers.cpu_share import share_of
@@ -44,7 +45,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY", 2))
 # cannot be observed. A thread that waits costs some 100 kB and no time.
 worker_class = "utils.web.workers.gunicorn_worker.JsonErrorWorker"
 SPARE_THREADS = 16
-_share = share_of(usable_cores(), 1, threads=_settings.threads, concurrency=_settings.concurrency)
+_share = share_of(cpu_count(), 1, threads=_settings.threads, concurrency=_settings.concurrency)
 threads = _settings.queue + _share.concurrency + SPARE_THREADS
 
 # Connections a worker holds, idle ones included. Above the threads by far, so that whoever comes beyond

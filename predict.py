@@ -1,4 +1,4 @@
-"""Score radiographs: files and folders in, one line of JSON or CSV an image out, in the order given.
+"""Score radiographs: files and folders in, one line of JSON or CSV a file out, in the order given.
 
 A file that cannot be read gives a line with its error, the others go on, and the exit code is 2. Of a
 folder every file below it is taken that begins like an image or is named like one, but no hidden ones.
@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from utils.cli import DONE, INPUT_FAULT, Parser, run, whole_number
-from utils.inference.cores import usable_cores
 
 if TYPE_CHECKING:
-    from utils.inference.runners.local import Answer
+    from utils.inference.runners.local import FileResult
 
 PICTURES = ("heatmap", "overlay")
 COLUMNS = (
@@ -33,6 +32,7 @@ def main() -> int:
     """Parse the flags and score every file."""
     flags = parser().parse_args()
 
+    from joblib import cpu_count
     from tqdm import tqdm
 
     from config import read_settings
@@ -42,22 +42,24 @@ def main() -> int:
     from utils.model.bundle import read_bundle
 
     settings = read_settings()
-    # Names that cannot be right are said before the model takes its seconds to load.
+    # Faults of the flags are reported before the model takes its seconds to load.
     read_bundle(flags.model)
     files = find_files(flags.paths)
     if flags.overlays:
         try:
             flags.overlays.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{flags.overlays} cannot be made: {error.strerror}") from error
-    reader = load_predictor(
+            raise InputError(
+                "inference.cannot_make_folder", path=flags.overlays, reason=error.strerror
+            ) from error
+    predictor = load_predictor(
         flags.model,
         limits=settings.limits,
         prevalence=settings.prevalence,
         engine=settings.engine,
         cache=settings.engine_cache,
-        # Several files at a time, a core each, get through more of them than one at a time on all cores.
-        streams=usable_cores(),
+        # Several files at a time, a core each, have a higher throughput than one at a time on all cores.
+        streams=cpu_count(),
         precision=settings.precision,
     )
     # File names are bytes and may be no text; they are written as they are.
@@ -66,10 +68,12 @@ def main() -> int:
     faults = 0
     # No bar where stderr is no terminal: it would only fill a log.
     with tqdm(total=len(files), desc="scoring", unit="image", disable=None) as bar:
-        drawn = flags.overlays is not None
-        for answer in predict_files(reader, files, batch_size=flags.batch_size, overlay=drawn):
-            faults += answer.error is not None
-            fields = as_fields(answer, flags.overlays)
+        overlay = flags.overlays is not None
+        for result in predict_files(
+            predictor, files, batch_size=flags.batch_size, overlay=overlay
+        ):
+            faults += result.error is not None
+            fields = as_fields(result, flags.overlays)
             with tqdm.external_write_mode(sys.stdout):
                 write(fields)
                 sys.stdout.flush()
@@ -84,7 +88,7 @@ def parser() -> Parser:
     make = Parser(__doc__)
     add = make.add_argument
     add("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
-    add("--model", type=Path, default=Path("models/best_model.h5"), help="the bundle that answers")
+    add("--model", type=Path, default=Path("models/best_model.h5"), help="the bundle to use")
     add("--format", choices=("json", "csv"), default="json", help="of the lines")
     add(
         "--overlays", type=Path, metavar="DIR", help="also write each map over its radiograph there"
@@ -93,23 +97,25 @@ def parser() -> Parser:
     return make
 
 
-def as_fields(answer: Answer, overlays: Path | None) -> dict[str, Any]:
-    """Return an answer's JSON object; where ``overlays`` is a folder, write its overlay there."""
+def as_fields(result: FileResult, overlays: Path | None) -> dict[str, Any]:
+    """Return a file's JSON object; where ``overlays`` is a folder, write its overlay there."""
     from utils.errors import SetupError
     from utils.inference.runners.local import overlay_name
 
-    fields: dict[str, Any] = {"path": str(answer.path)}
-    if answer.error is not None:
-        return fields | {"error": {"code": answer.error.code, "message": str(answer.error)}}
-    assert answer.reading is not None
-    told = answer.reading.as_json()
-    fields |= {name: value for name, value in told.items() if name not in PICTURES}
-    if overlays and answer.reading.overlay is not None:
-        target = overlays / overlay_name(answer.path)
+    fields: dict[str, Any] = {"path": str(result.path)}
+    if result.error is not None:
+        return fields | {"error": {"code": result.error.code, "message": str(result.error)}}
+    assert result.prediction is not None
+    content = result.prediction.as_json()
+    fields |= {name: value for name, value in content.items() if name not in PICTURES}
+    if overlays and result.prediction.overlay is not None:
+        target = overlays / overlay_name(result.path)
         try:
-            target.write_bytes(answer.reading.overlay)
+            target.write_bytes(result.prediction.overlay)
         except OSError as fault:
-            raise SetupError(f"{target} cannot be written: {fault.strerror}") from fault
+            raise SetupError(
+                "inference.cannot_write", path=target, reason=fault.strerror
+            ) from fault
         fields["overlay_file"] = str(target)
     return fields
 
@@ -129,9 +135,9 @@ def _csv_writer(stream: TextIO) -> Any:
         region, error = fields.get("region") or {}, fields.get("error") or {}
         peak = fields.get("peak") or (None, None)
         row = {name: fields[name] for name in COLUMNS if name in fields}
-        worth = fields.get("predictive_value") or {}
-        row |= {"predictive_value": worth.get("value"), "prevalence": worth.get("prevalence")}
-        row |= {f"predictive_value_{end}": worth.get(end) for end in ("low", "high")}
+        value = fields.get("predictive_value") or {}
+        row |= {"predictive_value": value.get("value"), "prevalence": value.get("prevalence")}
+        row |= {f"predictive_value_{end}": value.get(end) for end in ("low", "high")}
         row |= {name: fields.get("image", {}).get(name) for name in ("width", "height", "format")}
         row |= {name: fields.get("model", {}).get(name) for name in ("architecture", "sha256")}
         row |= {"region": region.get("label"), "region_probability": region.get("probability")}

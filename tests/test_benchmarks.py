@@ -317,7 +317,7 @@ def test_the_recipe_answers_with_the_probability_of_the_same_weights(tmp_path):
         check=True,
     )
     told = json.loads(done.stdout.splitlines()[-1])
-    ours = load_predictor(Path(model()), engine="tensorflow").read(content, pictures=False)
+    ours = load_predictor(Path(model()), engine="tensorflow").predict(content, pictures=False)
     assert told["prediction"] == ours.prediction
     assert told["confidence"] == pytest.approx(ours.confidence, abs=1e-4)
     kind, _, overlay = told["overlay"].partition(",")

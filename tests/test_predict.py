@@ -35,7 +35,7 @@ def model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reader(model) -> Predictor:
+def predictor(model) -> Predictor:
     return load_predictor(model)
 
 
@@ -69,13 +69,13 @@ def call(*arguments: object, **options) -> subprocess.CompletedProcess:
     )
 
 
-def test_each_line_is_the_apps_answer_to_that_file(monkeypatch, capsys, model, reader, pictures):
+def test_each_line_is_the_apps_answer_to_that_file(monkeypatch, capsys, model, predictor, pictures):
     code, out, _ = score(monkeypatch, capsys, "--model", model, "--batch_size", 3, pictures)
     assert code == 0
     lines = [json.loads(line) for line in out.splitlines()]
     assert len(lines) == COUNT
     for line in lines:
-        told = reader.read(Path(line["path"]).read_bytes()).as_json()
+        told = predictor.predict(Path(line["path"]).read_bytes()).as_json()
         assert next(iter(line)) == "path"
         assert line["probability"] == pytest.approx(told["probability"], abs=1e-6)
         assert line["region"]["probability"] == pytest.approx(
@@ -89,10 +89,10 @@ def test_each_line_is_the_apps_answer_to_that_file(monkeypatch, capsys, model, r
         assert set(line["timing_ms"]) >= {"decode", "model"}
 
 
-def test_batches_of_any_size_give_the_same_answers_in_the_same_order(reader, pictures):
+def test_batches_of_any_size_give_the_same_answers_in_the_same_order(predictor, pictures):
     files = find_files([pictures])
     logits = [
-        [answer.reading.logit for answer in predict_files(reader, files, batch_size=size)]
+        [result.prediction.logit for result in predict_files(predictor, files, batch_size=size)]
         for size in (1, 2, 16)
     ]
     np.testing.assert_allclose(logits[1], logits[0], atol=1e-5)
@@ -174,7 +174,7 @@ def test_the_operators_prevalence_is_in_both_kinds_of_lines(monkeypatch, capsys,
 
 
 def test_overlays_are_pictures_of_the_originals_shape_and_named_in_the_lines(
-    monkeypatch, capsys, model, reader, pictures, tmp_path
+    monkeypatch, capsys, model, predictor, pictures, tmp_path
 ):
     target = tmp_path / "new" / "overlays"
     code, out, _ = score(monkeypatch, capsys, "--model", model, "--overlays", target, pictures)
@@ -186,7 +186,7 @@ def test_overlays_are_pictures_of_the_originals_shape_and_named_in_the_lines(
         picture = Image.open(io.BytesIO(content))
         assert picture.format == "JPEG"
         assert picture.size == (line["image"]["width"], line["image"]["height"])
-        own = Image.open(io.BytesIO(reader.read(Path(line["path"]).read_bytes()).overlay))
+        own = Image.open(io.BytesIO(predictor.predict(Path(line["path"]).read_bytes()).overlay))
         difference = np.asarray(picture, int) - np.asarray(own, int)
         assert np.abs(difference).max() <= 3
 
@@ -257,11 +257,11 @@ def test_a_file_that_is_named_is_tried_whatever_it_is(tmp_path):
     assert find_files([tmp_path / "notes.txt"]) == [tmp_path / "notes.txt"]
 
 
-def test_a_folder_without_images_says_so(reader, tmp_path):
+def test_a_folder_without_images_says_so(predictor, tmp_path):
     (tmp_path / "notes.txt").write_text("text")
-    (answer,) = predict_files(reader, find_files([tmp_path]))
-    assert answer.path == tmp_path
-    assert "no image in the folder" in str(answer.error)
+    (result,) = predict_files(predictor, find_files([tmp_path]))
+    assert result.path == tmp_path
+    assert "no image in the folder" in str(result.error)
 
 
 def test_a_file_over_the_limit_is_refused_before_it_is_read(model, tmp_path):
@@ -269,29 +269,29 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(model, tmp_path):
     big = tmp_path / "big.png"
     with big.open("wb") as stream:
         stream.truncate(5 * 2**40)
-    (answer,) = predict_files(small, [big])
-    assert answer.reading is None
-    assert answer.error.code == "too_large"
+    (result,) = predict_files(small, [big])
+    assert result.prediction is None
+    assert result.error.code == "too_large"
 
 
-def test_a_file_that_may_not_be_read_is_an_error_of_its_own(reader, tmp_path, monkeypatch):
+def test_a_file_that_may_not_be_read_is_an_error_of_its_own(predictor, tmp_path, monkeypatch):
     if os.geteuid() == 0:
         # Root may read everything but a loop of links.
         (tmp_path / "closed.png").symlink_to(tmp_path / "closed.png")
     else:
         (tmp_path / "closed.png").write_bytes(encode(draw_radiograph()))
         (tmp_path / "closed.png").chmod(0)
-    (answer,) = predict_files(reader, [tmp_path / "closed.png"])
-    assert isinstance(answer.error, InputError)
+    (result,) = predict_files(predictor, [tmp_path / "closed.png"])
+    assert isinstance(result.error, InputError)
 
 
 @pytest.mark.parametrize("name", ["pipe.png", "/dev/zero"])
-def test_a_pipe_or_device_that_is_named_is_an_error_and_never_read(reader, tmp_path, name):
+def test_a_pipe_or_device_that_is_named_is_an_error_and_never_read(predictor, tmp_path, name):
     path = tmp_path / name
     if not path.exists():
         os.mkfifo(path)
-    (answer,) = predict_files(reader, [path])
-    assert isinstance(answer.error, UnreadableImage)
+    (result,) = predict_files(predictor, [path])
+    assert isinstance(result.error, UnreadableImage)
 
 
 def test_a_file_is_read_no_further_than_the_limit_whatever_its_length_says():
@@ -303,7 +303,7 @@ def test_a_file_is_read_no_further_than_the_limit_whatever_its_length_says():
         read_file(maps, 100)
 
 
-def test_answers_come_while_later_files_are_still_to_be_read(reader, pictures):
+def test_answers_come_while_later_files_are_still_to_be_read(predictor, pictures):
     asked = []
 
     def files():
@@ -311,8 +311,8 @@ def test_answers_come_while_later_files_are_still_to_be_read(reader, pictures):
             asked.append(path)
             yield path
 
-    first = next(predict_files(reader, files(), batch_size=2))
-    assert first.reading is not None
+    first = next(predict_files(predictor, files(), batch_size=2))
+    assert first.prediction is not None
     assert len(asked) < 20
 
 

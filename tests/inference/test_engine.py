@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib import cpu_count
 
 from tests.conftest import missing
 from tests.support.bundles import altered_sidecar, tiny_bundle
@@ -19,9 +20,8 @@ from tests.support.pictures import draw_radiograph
 from utils.errors import BundleError, SetupError, UnknownName
 from utils.formats import decode
 from utils.gradcam import Outputs
-from utils.inference.cores import usable_cores
-from utils.inference.engine import ENGINES, Engine, _checked, load_engine
-from utils.inference.graph_cache import Graph, _keep, _key, load_graph
+from utils.inference.engine import ENGINES, Engine, _self_tested, load_engine
+from utils.inference.graph_cache import Graph, _key, _store, load_graph
 from utils.inference.graph_export import GRAPH, WEIGHTS, export
 from utils.inference.openvino_engine import OpenVINOEngine
 from utils.inference.tensorflow_engine import TensorFlowEngine
@@ -154,16 +154,16 @@ def test_a_pass_that_is_alone_is_computed_by_other_threads_than_the_rest(shared)
     """Whoever takes all requests of one form lets nobody wait who wants the other."""
     fitted = drawn(1)
     assert (shared.threads, shared.lone_threads) == (1, 2)
-    for form, other in ((shared._shared, True), (shared._lone, False)):
-        taken = [form._idle.get() for _ in range(2)]
-        assert form._idle.empty()
-        with ThreadPoolExecutor(1) as pool:
+    for pool, other in ((shared._shared, True), (shared._lone, False)):
+        taken = [pool._idle.get() for _ in range(2)]
+        assert pool._idle.empty()
+        with ThreadPoolExecutor(1) as threads:
             shared.run(fitted, alone=other)
-            waits = pool.submit(shared.run, fitted, alone=not other)
+            waits = threads.submit(shared.run, fitted, alone=not other)
             with pytest.raises(TimeoutError):
                 waits.result(0.3)
             for request in taken:
-                form._idle.put(request)
+                pool._idle.put(request)
             waits.result(30)
 
 
@@ -172,7 +172,7 @@ def test_the_network_is_compiled_once_where_one_form_does(model, cache, threads,
     engine = load_engine(model, cache=cache, threads=threads, lone_threads=lone)
     assert isinstance(engine, OpenVINOEngine)
     assert engine._lone is engine._shared
-    assert engine.threads == engine.lone_threads == (threads or usable_cores())
+    assert engine.threads == engine.lone_threads == (threads or cpu_count())
 
 
 class WrongAlone:
@@ -192,9 +192,9 @@ class WrongAlone:
 
 def test_both_forms_must_reproduce_the_golden_example(shared):
     assert shared.threads != shared.lone_threads
-    _checked(WrongAlone(shared, 0.0))
+    _self_tested(WrongAlone(shared, 0.0))
     with pytest.raises(BundleError, match="self-test"):
-        _checked(WrongAlone(shared, 1.0))
+        _self_tested(WrongAlone(shared, 1.0))
 
 
 def test_an_answer_is_kept_when_others_follow(openvino):
@@ -281,10 +281,10 @@ def test_another_networks_graph_in_the_cache_is_replaced(tmp_path, model, openvi
     export(other, tmp_path)
     path = tmp_path / "cache" / f"{_key(bundle)}.graph"
     path.parent.mkdir(mode=0o700)
-    _keep(exported(tmp_path), path)
+    _store(exported(tmp_path), path)
     with caplog.at_level(logging.WARNING):
         engine = load_engine(model, cache=path.parent)
-    assert "does not answer as it should" in caplog.text
+    assert "fails its self-test" in caplog.text
     fitted = drawn(2)
     equal(engine.run(fitted), openvino.run(fitted))
     caplog.clear()
@@ -295,12 +295,12 @@ def test_another_networks_graph_in_the_cache_is_replaced(tmp_path, model, openvi
 PROGRAM = """
 import json, logging, sys
 from pathlib import Path
-from utils.inference.predictor import load_reader
+from utils.inference.predictor import load_predictor
 
-reader = load_reader(Path(sys.argv[1]), cache=Path(sys.argv[2]))
-reading = reader.read(Path(sys.argv[3]).read_bytes())
+predictor = load_predictor(Path(sys.argv[1]), cache=Path(sys.argv[2]))
+prediction = predictor.predict(Path(sys.argv[3]).read_bytes())
 loaded = {name.split(".")[0] for name in sys.modules}
-print(json.dumps([reader.engine.kind, reading.logit, sorted(loaded)]))
+print(json.dumps([predictor.engine.kind, prediction.logit, sorted(loaded)]))
 """
 
 

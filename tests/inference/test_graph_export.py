@@ -18,7 +18,8 @@ import pytest
 from tests.support.bundles import altered_sidecar, tiny_bundle
 from tests.support.processes import ROOT, running
 from utils.errors import BundleError
-from utils.inference.graph_cache import Graph, _check_private, _keep, _key, _read, load_graph
+from utils.files import check_private_folder
+from utils.inference.graph_cache import Graph, _key, _read, _store, load_graph
 from utils.inference.graph_export import BUNDLE_FAULT, GRAPH, WEIGHTS, export
 from utils.inference.openvino_runtime import EngineUnavailable, import_openvino
 from utils.model.bundle import read_bundle
@@ -78,7 +79,7 @@ def test_the_graph_holds_float32_weights_and_takes_bytes(model, tmp_path):
 
 def test_an_entry_comes_back_as_it_was_kept(tmp_path):
     graph = drawn_graph()
-    _keep(graph, tmp_path / "a.graph")
+    _store(graph, tmp_path / "a.graph")
     found = _read(tmp_path / "a.graph")
     assert found is not None
     assert same(found, graph)
@@ -90,7 +91,7 @@ def test_an_entry_comes_back_as_it_was_kept(tmp_path):
 )
 def test_an_altered_entry_is_none(tmp_path, place, caplog):
     path = tmp_path / "a.graph"
-    _keep(drawn_graph(), path)
+    _store(drawn_graph(), path)
     content = bytearray(path.read_bytes())
     assert content[12:16] == b"3000"
     content[place] ^= 1
@@ -102,7 +103,7 @@ def test_an_altered_entry_is_none(tmp_path, place, caplog):
 @pytest.mark.parametrize("length", [0, 10, 4096, 5000, 12095])
 def test_an_entry_cut_short_is_none(tmp_path, length):
     path = tmp_path / "a.graph"
-    _keep(drawn_graph(), path)
+    _store(drawn_graph(), path)
     whole = path.read_bytes()
     assert length < len(whole) == 12096
     path.write_bytes(whole[:length])
@@ -133,7 +134,7 @@ def test_old_entries_and_abandoned_work_are_removed_and_recent_ones_stay(tmp_pat
         (tmp_path / name).mkdir()
         (tmp_path / name / "frozen.pb").write_bytes(b"")
         os.utime(tmp_path / name, (time.time() - age, time.time() - age))
-    _keep(drawn_graph(), tmp_path / "new.graph")
+    _store(drawn_graph(), tmp_path / "new.graph")
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"new.graph", *(f"{number}.graph" for number in range(5, 12)), "export-now"}
 
@@ -150,7 +151,7 @@ def test_the_key_changes_with_weights_size_and_heads(tmp_path):
 
 
 def test_the_folder_is_made_for_this_user_alone(tmp_path):
-    _check_private(tmp_path / "made" / "here")
+    check_private_folder(tmp_path / "made" / "here")
     assert (tmp_path / "made" / "here").stat().st_mode & 0o777 == 0o700
 
 
@@ -158,7 +159,7 @@ def test_the_folder_is_made_for_this_user_alone(tmp_path):
 def test_a_folder_that_others_can_write_to_is_not_trusted(tmp_path, mode):
     tmp_path.chmod(mode)
     with pytest.raises(PermissionError, match="others can write"):
-        _check_private(tmp_path)
+        check_private_folder(tmp_path)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
@@ -167,14 +168,14 @@ def test_a_folder_or_link_of_another_user_is_not_trusted(tmp_path):
     theirs.mkdir(mode=0o700)
     os.chown(theirs, 12345, -1)
     with pytest.raises(PermissionError, match="another user"):
-        _check_private(theirs)
+        check_private_folder(theirs)
     mine, link = tmp_path / "mine", tmp_path / "link"
     mine.mkdir(mode=0o700)
     link.symlink_to(mine)
-    _check_private(link)
+    check_private_folder(link)
     os.chown(link, 12345, -1, follow_symlinks=False)
     with pytest.raises(PermissionError, match="another user"):
-        _check_private(link)
+        check_private_folder(link)
 
 
 def test_a_graph_that_others_could_have_put_there_is_not_used(model, kept, tmp_path, caplog):
@@ -182,7 +183,7 @@ def test_a_graph_that_others_could_have_put_there_is_not_used(model, kept, tmp_p
     cache.mkdir()
     bundle = read_bundle(model)
     planted = cache / f"{_key(bundle)}.graph"
-    _keep(drawn_graph(), planted)
+    _store(drawn_graph(), planted)
     cache.chmod(0o777)
     graph = load_graph(bundle, cache)
     assert graph.fresh
@@ -197,7 +198,7 @@ def test_where_nothing_can_be_kept_the_graph_is_used_all_the_same(model, kept, f
     graph = load_graph(read_bundle(model), Path(folder))
     assert graph.fresh
     assert same(graph, load_graph(read_bundle(model), kept))
-    assert "cannot be kept" in caplog.text
+    assert "cannot be cached" in caplog.text
 
 
 def test_an_entry_in_a_folder_that_is_only_read_is_used(model, kept, tmp_path):
@@ -217,9 +218,9 @@ import json, logging, sys
 from pathlib import Path
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 from utils.inference.engine import load_engine
-from utils.model.self_test import golden_input
+from utils.model.self_test import self_test_input
 engine = load_engine(Path(sys.argv[1]), cache=Path(sys.argv[2]))
-logit = float(engine.run(golden_input(32)).logit[0])
+logit = float(engine.run(self_test_input(32)).logit[0])
 print(json.dumps([engine.kind, logit, "tensorflow" in sys.modules]))
 """
 

@@ -11,7 +11,8 @@ import pytest
 from config import ROOT
 from tests.support.pictures import encode
 from utils.formats import decode
-from utils.inference.predictor import Prediction, Predictor, load_predictor
+from utils.inference.prediction import Prediction
+from utils.inference.predictor import Predictor, load_predictor
 from utils.model.ood import INVERTED, NOT_A_RADIOGRAPH, UNSUPPORTED_REGION
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -41,7 +42,7 @@ WAYS = [as_it_is, on_a_phone, on_a_page]
 
 
 @pytest.fixture(scope="module")
-def reader() -> Predictor:
+def predictor() -> Predictor:
     """The shipped model."""
     return load_predictor(ROOT / "models" / "best_model.h5")
 
@@ -53,42 +54,42 @@ def pictures(folder: Path, every: int = 1) -> list[np.ndarray]:
     return [decode(path.read_bytes(), allow_truncated=True).pixels for path in found]
 
 
-def readings(reader: Predictor, shown: Sequence[np.ndarray], change: Change) -> list[Prediction]:
-    """Read pictures that were changed and sent as PNG."""
-    return [reader.read(encode(change(one)), pictures=False) for one in shown]
+def predictions(predictor: Predictor, shown: Sequence[np.ndarray], change: Change) -> list[Prediction]:
+    """Predictions for pictures that were changed and sent as PNG."""
+    return [predictor.predict(encode(change(one)), pictures=False) for one in shown]
 
 
 @pytest.mark.parametrize("change", WAYS)
 def test_chest_radiographs_are_of_no_supported_region(
-    reader: Predictor, shared_data: Path, change: Change
+    predictor: Predictor, shared_data: Path, change: Change
 ) -> None:
-    answers = readings(reader, pictures(shared_data / "ood" / "chest"), change)
+    answers = predictions(predictor, pictures(shared_data / "ood" / "chest"), change)
     doubted = [UNSUPPORTED_REGION in {w.code for w in answer.warnings} for answer in answers]
     assert np.mean(doubted) >= 0.95
     assert all(answer.certainty != "definite" for answer in answers)
 
 
 @pytest.mark.parametrize("change", WAYS)
-def test_photographs_are_withheld(reader: Predictor, shared_data: Path, change: Change) -> None:
-    for answer in readings(reader, pictures(shared_data / "ood" / "photos"), change):
+def test_photographs_are_withheld(predictor: Predictor, shared_data: Path, change: Change) -> None:
+    for answer in predictions(predictor, pictures(shared_data / "ood" / "photos"), change):
         assert answer.certainty == "withheld"
         assert [w.code for w in answer.warnings] == [NOT_A_RADIOGRAPH]
 
 
 def test_inverted_radiographs_are_doubtful_and_told_so(
-    reader: Predictor, shared_data: Path
+    predictor: Predictor, shared_data: Path
 ) -> None:
     bones = pictures(shared_data / "fracatlas" / "images" / "Non_fractured", every=60)
-    answers = readings(reader, bones, lambda pixels: 1.0 - pixels)
+    answers = predictions(predictor, bones, lambda pixels: 1.0 - pixels)
     told = [INVERTED in {w.code for w in answer.warnings} for answer in answers]
     assert np.mean(told) >= 0.95
     assert np.mean([answer.certainty == "definite" for answer in answers]) <= 0.05
 
 
 @pytest.mark.parametrize("change", [on_a_phone, on_a_page])
-def test_a_frame_changes_no_answer(reader: Predictor, shared_data: Path, change: Change) -> None:
+def test_a_frame_changes_no_answer(predictor: Predictor, shared_data: Path, change: Change) -> None:
     bones = pictures(shared_data / "fracatlas" / "images" / "Fractured", every=30)
-    plain, framed = (readings(reader, bones, way) for way in (as_it_is, change))
+    plain, framed = (predictions(predictor, bones, way) for way in (as_it_is, change))
     for one, other in zip(plain, framed, strict=True):
         assert one.probability is not None
         # Some of these pictures have a dark edge of their own, too narrow to be cut off but with the bars.

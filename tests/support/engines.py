@@ -6,6 +6,7 @@ import numpy as np
 
 from utils.gradcam import Outputs
 from utils.inference.engine import Engine
+from utils.model.bundle import Bundle
 
 
 class RecordingEngine:
@@ -20,3 +21,11 @@ class RecordingEngine:
     def run(self, fitted: np.ndarray, *, alone: bool = False) -> Outputs:
         self.alone.append(alone)
         return self.engine.run(fitted, alone=alone)
+
+
+class EngineOfBundle(RecordingEngine):
+    """An engine that runs another one's network for a bundle of the same architecture."""
+
+    def __init__(self, engine: Engine, bundle: Bundle) -> None:
+        super().__init__(engine)
+        self.bundle = bundle

@@ -1,8 +1,8 @@
-"""Turns a bundle into its OpenVINO graph: from this user's cache, or by an export in a child process.
+"""Cache of a bundle's OpenVINO graph; a child process exports what is missing.
 
-A graph is code that will be run, so it is taken only from a folder that nobody else can write to. An entry
-is one file, moved into place whole: a header with its checksum, the weights, the graph. What is missing,
-stale or damaged is exported anew; what cannot be kept is used by this process alone.
+A graph is code that will run, so it is read only from a folder that nobody else can write to. An entry is one
+file: a header with a checksum, the weights, the graph. A missing, stale or damaged entry is exported again; a
+graph that cannot be stored is used by this process alone.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from utils.errors import BundleError
+from utils.files import atomic_write, check_private_folder
 from utils.inference.graph_export import BUNDLE_FAULT, DONE, EXPORT_VERSION, GRAPH, WEIGHTS
 from utils.inference.openvino_runtime import EngineUnavailable, installed_version
 from utils.model.bundle import Bundle
@@ -32,9 +33,9 @@ from utils.model.bundle import Bundle
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
-# A page: the weights behind it stay aligned.
+# A page, so that the weights behind it stay aligned.
 _HEADER = 4096
-# Takes some ten seconds on two idle cores; many workers starting on few busy cores take minutes.
+# An export takes some ten seconds on two idle cores, minutes when many workers start on few busy ones.
 _EXPORT_SECONDS = 300
 _KEPT_ENTRIES = 8
 _ABANDONED_SECONDS = 3600
@@ -43,12 +44,12 @@ _WORK = "export-"
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A bundle's network in OpenVINO's form.
+    """A bundle's network as an OpenVINO graph.
 
     Args:
         xml: the graph.
-        weights: uint8 (bytes,), what the graph refers to.
-        fresh: it was exported just now, so exporting it again would change nothing.
+        weights: uint8 (bytes,), to which the graph refers.
+        fresh: exported just now, so that another export would change nothing.
     """
 
     xml: bytes
@@ -59,8 +60,7 @@ class Graph:
 def default_cache() -> Path:
     """Return this user's folder for graphs below the system's folder for temporary files.
 
-    It needs no home folder, which services often lack, and what is lost with a restart of the machine
-    is made again in seconds.
+    It needs no home folder, which services often lack.
 
     Raises:
         FileNotFoundError: there is no folder for temporary files that can be written.
@@ -70,15 +70,15 @@ def default_cache() -> Path:
 
 
 def load_graph(bundle: Bundle, cache: Path | None = None, *, anew: bool = False) -> Graph:
-    """Return a bundle's graph from the cache; export it first where it is not there.
+    """Return a bundle's graph from the cache, exporting it first where it is not there.
 
-    Processes that need the same graph at once wait for the one that exports it. Its lock is the
-    kernel's, so it ends with the process that holds it.
+    Processes that need the same graph at once wait for the one that exports it. The lock is the kernel's, so
+    it ends with the process that holds it.
 
     Args:
         bundle: a checked bundle.
         cache: folder of the graphs; None for ``default_cache``.
-        anew: do not use the entry that is there.
+        anew: export even if there is an entry.
 
     Raises:
         BundleError: the network cannot be made of this bundle.
@@ -86,9 +86,9 @@ def load_graph(bundle: Bundle, cache: Path | None = None, *, anew: bool = False)
     """
     try:
         folder = cache or default_cache()
-        _check_private(folder)
+        check_private_folder(folder)
     except OSError as fault:
-        log.warning("the engine's graph cannot be kept (%s); it is exported at every start", fault)
+        log.warning("the graph cannot be cached (%s); it is exported at every start", fault)
         return _export(bundle, None)
     path = folder / f"{_key(bundle)}.graph"
     graph = None if anew else _read(path)
@@ -97,12 +97,12 @@ def load_graph(bundle: Bundle, cache: Path | None = None, *, anew: bool = False)
             graph = None if anew else _read(path)
             if graph is None:
                 graph = _export(bundle, folder)
-                _keep(graph, path)
+                _store(graph, path)
     return graph
 
 
 def _key(bundle: Bundle) -> str:
-    """Return a name that changes with all that a graph depends on."""
+    """Return a name that changes with everything that a graph depends on."""
     parts = {
         "export": EXPORT_VERSION,
         "weights": bundle.sha256,
@@ -117,166 +117,102 @@ def _key(bundle: Bundle) -> str:
     return f"{bundle.architecture}-{digest[:32]}"
 
 
-def _check_private(folder: Path) -> None:
-    """Make a folder, or check that nobody but this user and root can put files into it.
-
-    Raises:
-        OSError: it cannot be made, or others can write to it.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not hasattr(os, "getuid"):
-        return
-    facts = folder.lstat() if folder.is_symlink() else folder.stat()
-    if facts.st_uid not in (os.getuid(), 0) or folder.stat().st_uid not in (os.getuid(), 0):
-        raise PermissionError(f"{folder} belongs to another user")
-    if folder.stat().st_mode & 0o022:
-        raise PermissionError(f"others can write to {folder}; run `chmod go-w {folder}`")
-
-
 def _read(path: Path) -> Graph | None:
     """Read an entry; None where it is missing or damaged."""
     try:
         content = np.fromfile(path, np.uint8)
-    except FileNotFoundError:
-        return None
-    except OSError as fault:
-        log.warning("%s cannot be read (%s); exporting the graph anew", path.name, fault)
-        return None
-    try:
         header = json.loads(content[:_HEADER].tobytes())
         body, length = content[_HEADER:], int(header["weights"])
         whole = _checksum(length, body.data) == header["sha256"]
-    except (ValueError, KeyError, TypeError):
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
         whole = False
     if not whole:
-        log.warning("%s is damaged; exporting the graph anew", path.name)
+        log.warning("%s is damaged; exporting the graph again", path.name)
         return None
     return Graph(body[length:].tobytes(), body[:length], fresh=False)
 
 
-def _keep(graph: Graph, path: Path) -> None:
-    """Write an entry under a name of its own, move it into place, and remove what is old."""
+def _store(graph: Graph, path: Path) -> None:
+    """Write an entry and remove old ones."""
     length = graph.weights.size
     header = {"weights": length, "sha256": _checksum(length, graph.weights.data, graph.xml)}
-    part = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}.part")
     try:
-        try:
-            with part.open("xb") as stream:
-                stream.write(json.dumps(header).encode().ljust(_HEADER))
-                stream.write(graph.weights.data)
-                stream.write(graph.xml)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with atomic_write(path) as part, part.open("wb") as stream:
+            stream.write(json.dumps(header).encode().ljust(_HEADER))
+            stream.write(graph.weights.data)
+            stream.write(graph.xml)
     except OSError as fault:
-        log.warning("the engine's graph cannot be kept (%s); it is exported at every start", fault)
+        log.warning("the graph cannot be cached (%s); it is exported at every start", fault)
         return
-    _tidy(path.parent)
+    with suppress(OSError):  # Another process may remove the same files.
+        entries = sorted(path.parent.glob("*.graph"), key=lambda entry: entry.stat().st_mtime)
+        for entry in entries[:-_KEPT_ENTRIES]:
+            entry.unlink()
+        for work in path.parent.glob(f"{_WORK}*"):
+            if work.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                shutil.rmtree(work, ignore_errors=True)
 
 
 def _checksum(length: int, *body: bytes | memoryview) -> str:
-    """Return the checksum of an entry's weights and graph, and of where the one ends."""
+    """Return the checksum of an entry's weights and graph, and of the weights' length."""
     digest = hashlib.sha256(str(length).encode())
     for part in body:
         digest.update(part)
     return digest.hexdigest()
 
 
-def _tidy(folder: Path) -> None:
-    """Remove the oldest entries, and what processes that were killed have left."""
-    entries = sorted(folder.glob("*.graph"), key=_changed, reverse=True)
-    abandoned = time.time() - _ABANDONED_SECONDS
-    left = [
-        path
-        for pattern in ("*.part", f"{_WORK}*")
-        for path in folder.glob(pattern)
-        if _changed(path) < abandoned
-    ]
-    for path in [*entries[_KEPT_ENTRIES:], *left]:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                path.unlink()
-
-
-def _changed(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that other processes wait for; go on without one where files cannot be locked.
+    """Hold a lock between processes, or none where files cannot be locked.
 
     Two exports at once are a waste and no fault: each writes files of its own.
     """
-    with ExitStack() as held:
-        try:
-            import fcntl
+    try:
+        import fcntl
 
-            fcntl.flock(held.enter_context(path.open("ab")), fcntl.LOCK_EX)
-        except (ImportError, OSError) as fault:
-            log.debug("%s cannot be locked (%s)", path.name, fault)
+        stream = path.open("ab")
+    except (ImportError, OSError):
+        yield
+        return
+    with stream:
+        with suppress(OSError):
+            fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
 def _export(bundle: Bundle, folder: Path | None) -> Graph:
-    """Export in a child process, in a folder of its own that is gone afterwards."""
+    """Export in a child process, into a temporary folder in the cache or the system's."""
     started = time.perf_counter()
     with _work_folder(folder) as work:
         _run_child(bundle, work)
-        graph = Graph(
-            (work / GRAPH).read_bytes(), np.fromfile(work / WEIGHTS, np.uint8), fresh=True
-        )
+        xml, weights = Path(work, GRAPH).read_bytes(), np.fromfile(Path(work, WEIGHTS), np.uint8)
+    seconds = time.perf_counter() - started
     log.info(
-        "exported %s %s for OpenVINO in %.1f s",
-        bundle.architecture,
-        bundle.sha256[:12],
-        time.perf_counter() - started,
+        "exported %s %s for OpenVINO in %.1f s", bundle.architecture, bundle.sha256[:12], seconds
     )
-    return graph
+    return Graph(xml, weights, fresh=True)
 
 
-@contextmanager
-def _work_folder(folder: Path | None) -> Iterator[Path]:
-    """Make a private folder in the cache, else among temporary files, else in shared memory."""
-    fault: OSError | None = None
-    for parent in (folder, None, Path("/dev/shm")):  # noqa: S108 -- mkdtemp makes it private
+def _work_folder(folder: Path | None) -> tempfile.TemporaryDirectory[str]:
+    """Make a private folder in the cache, else among the system's temporary files."""
+    for parent in (folder, None):
         try:
-            work = Path(tempfile.mkdtemp(prefix=_WORK, dir=parent))
-        except OSError as failed:
-            fault = failed
-            continue
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        return
-    raise EngineUnavailable(
-        f"there is no folder to export the graph into ({fault}); make the cache folder writable"
-    ) from fault
+            return tempfile.TemporaryDirectory(prefix=_WORK, dir=parent, ignore_cleanup_errors=True)
+        except OSError as fault:
+            reason = str(fault)
+    raise EngineUnavailable("inference.no_export_folder", reason=reason)
 
 
-def _run_child(bundle: Bundle, work: Path) -> None:
-    """Run ``utils.inference.graph_export`` and turn its failure into an error of this process."""
-    search = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    command = [
-        sys.executable,
-        "-m",
-        "utils.inference.graph_export",
-        str(bundle.path.resolve()),
-        bundle.sha256,
-    ]
+def _run_child(bundle: Bundle, work: str) -> None:
+    """Run ``utils.inference.graph_export``; raise the error that it reports."""
+    module = "utils.inference.graph_export"
     try:
         done = subprocess.run(
-            [*command, str(work)],
+            [sys.executable, "-m", module, str(bundle.path.resolve()), bundle.sha256, work],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": search, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -286,13 +222,13 @@ def _run_child(bundle: Bundle, work: Path) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as fault:
-        raise EngineUnavailable(f"the export took over {_EXPORT_SECONDS} s") from fault
+        raise EngineUnavailable("inference.export_timeout", seconds=_EXPORT_SECONDS) from fault
     except OSError as fault:
-        raise EngineUnavailable(f"the export cannot be started ({fault})") from fault
+        raise EngineUnavailable("inference.export_not_started", reason=str(fault)) from fault
     if done.returncode == DONE:
         return
-    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    last = said[-1] if said else f"exit code {done.returncode}"
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    reason = lines[-1] if lines else f"exit code {done.returncode}"
     if done.returncode == BUNDLE_FAULT:
-        raise BundleError(last)
-    raise EngineUnavailable(f"the export failed: {last}")
+        raise BundleError("inference.export_bundle_error", reason=reason)
+    raise EngineUnavailable("inference.export_failed", reason=reason)

@@ -1,9 +1,9 @@
-"""Turns a bundle into an OpenVINO graph in a folder, as a process of its own.
+"""Export of a bundle's OpenVINO graph, as a process of its own.
 
     python -m utils.inference.graph_export MODEL SHA256 FOLDER
 
-``graph_cache`` starts it, so that a serving process never imports TensorFlow. The last line on stderr
-says what went wrong; the exit code says whose fault it was.
+``graph_cache`` starts it, so that a serving process never imports TensorFlow. The last line on stderr is the
+error; the exit code tells a fault of the bundle from one of the installation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from utils.inference.tensorflow_engine import INPUT, frozen_graph
 from utils.model.bundle import Bundle, read_bundle
 from utils.model_builder import LOGIT, REGION
 
-# Goes into the cache's key: another one makes every graph anew.
+# Part of the cache's key: a new version exports every graph again.
 EXPORT_VERSION = 2
 GRAPH, WEIGHTS = "graph.xml", "graph.bin"
 DONE, SETUP_FAULT, BUNDLE_FAULT = 0, 3, 4
@@ -32,7 +32,7 @@ def export(bundle: Bundle, folder: Path) -> None:
 
     Args:
         bundle: a checked bundle.
-        folder: exists, and belongs to this process alone.
+        folder: an existing one that no other process uses.
 
     Raises:
         BundleError: the weights do not fit the architecture.
@@ -44,13 +44,13 @@ def export(bundle: Bundle, folder: Path) -> None:
     try:
         model = openvino.Core().read_model(frozen)
         for port in (*model.inputs, *model.outputs):
-            # TensorFlow's "logit:0" beside names of its own making; the layer's name is enough.
+            # TensorFlow adds "logit:0" and names of its own to the layer's name.
             names = {name.removesuffix(":0") for name in port.get_names()} & _NAMES
             port.get_tensor().set_names(names)
         # float32 weights: the precision is chosen when the graph is compiled.
         openvino.save_model(model, folder / GRAPH, compress_to_fp16=False)
     except RuntimeError as fault:
-        raise EngineUnavailable(f"OpenVINO does not take this network: {fault}") from fault
+        raise EngineUnavailable("inference.unsupported_network", reason=str(fault)) from fault
     frozen.unlink()
 
 
@@ -62,14 +62,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         bundle = read_bundle(Path(model))
         if bundle.sha256 != sha256:
-            raise BundleError(f"{bundle.path.name} was replaced while it was being loaded")
+            raise BundleError("inference.bundle_replaced", file=bundle.path.name)
         export(bundle, Path(folder))
-    except (BundleError, ModelMissing) as fault:
-        sys.stderr.write(f"{' '.join(str(fault).split())}\n")
-        return BUNDLE_FAULT
     except FractureError as fault:
         sys.stderr.write(f"{' '.join(str(fault).split())}\n")
-        return SETUP_FAULT
+        return BUNDLE_FAULT if isinstance(fault, BundleError | ModelMissing) else SETUP_FAULT
     return DONE
 
 

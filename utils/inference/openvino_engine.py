@@ -1,4 +1,4 @@
-"""The engine that serves: a bundle's explained network as one OpenVINO graph on the processor."""
+"""Serving engine: a bundle's explained network as one OpenVINO graph on the processor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from utils.gradcam import EMBEDDING, MAP, Outputs
-from utils.inference.cores import usable_cores
 from utils.inference.graph_cache import Graph
 from utils.inference.openvino_runtime import EngineUnavailable, import_openvino
 from utils.inference.tensorflow_engine import INPUT
@@ -18,30 +17,30 @@ from utils.model.bundle import Bundle
 from utils.model_builder import LOGIT, REGION
 from utils.registry import Registry
 
-# Name here to name there. Said always: OpenVINO's own choice is bfloat16 where the processor has it.
+# OpenVINO's name of each precision. Always set: its default is bfloat16 where the processor has it.
 PRECISIONS: Registry[str] = Registry("precision", {"float32": "f32", "bfloat16": "bf16"})
-# How much wider than the bundle's own the golden example's tolerance is.
-ROOM = {"float32": 1.0, "bfloat16": 10.0}
+# Factor on the self-test's tolerance.
+TOLERANCE_FACTOR = {"float32": 1.0, "bfloat16": 10.0}
 
 
-class Form:
-    """The network compiled for some threads, and the requests that draw on them. Safe to share.
+class InferRequestPool:
+    """Infer requests of a compiled network. Safe to share between threads.
 
     Args:
-        compiled: OpenVINO's.
+        compiled: OpenVINO's compiled model.
         streams: requests that it computes at the same time.
         names: of the outputs.
     """
 
     def __init__(self, compiled: Any, streams: int, names: Sequence[str]) -> None:
         self._names = names
-        # One more than is computed at a time, so that the next one is ready when a stream comes free.
+        # One more than is computed at a time, so that the next one is ready when a stream becomes free.
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(streams + 1):
             self._idle.put(compiled.create_infer_request())
 
     def run(self, fitted: np.ndarray) -> Outputs:
-        """Answer for uint8 (n, size, size)."""
+        """Return the outputs for uint8 (n, size, size)."""
         fitted = np.ascontiguousarray(fitted)
         rows: dict[str, list[np.ndarray]] = {name: [] for name in self._names}
         running: deque[Any] = deque()
@@ -54,14 +53,14 @@ class Form:
             while running:
                 self._collect(running, rows)
         finally:
-            # Left only where something failed. They still read ``fitted``, so they are waited for.
+            # Only after a failure. Cancelling waits for them: they still read ``fitted``.
             for request in running:
                 request.cancel()
                 self._idle.put(request)
         return Outputs.of({name: np.concatenate(found) for name, found in rows.items()})
 
     def _collect(self, running: deque[Any], rows: dict[str, list[np.ndarray]]) -> None:
-        """Wait for the oldest running request, copy its outputs and give it back."""
+        """Wait for the oldest running request, copy its outputs and return it to the pool."""
         request = running[0]
         request.wait()
         for name, found in rows.items():
@@ -72,15 +71,15 @@ class Form:
 class OpenVINOEngine:
     """Runs the explained network with OpenVINO. Safe to share between threads.
 
-    The graph takes one radiograph; several are several requests. Requests of all threads draw from one
-    pool and are computed side by side, as many at a time as there are streams.
+    An infer request takes one radiograph. All threads share one pool of requests, of which as many are
+    computed at a time as there are streams.
 
     Args:
         bundle: a checked bundle.
-        graph: the bundle's, as ``graph_cache.load_graph`` gives it.
-        threads: that compute in this process; None for one a core.
-        lone_threads: that compute a request which is alone; None for ``threads``. Where they are more,
-            the network is compiled a second time, for them: the number is fixed when that is done.
+        graph: the bundle's, as ``graph_cache.load_graph`` returns it.
+        threads: of this process; None for one a core.
+        lone_threads: of a request that is alone; None for ``threads``. If they are more, the network is
+            compiled a second time, since the number is fixed at compilation.
         streams: requests computed at the same time, each by ``threads / streams`` threads.
         precision: name in PRECISIONS.
 
@@ -100,47 +99,49 @@ class OpenVINOEngine:
         streams: int | None = None,
         precision: str = "float32",
     ) -> None:
+        from joblib import cpu_count
+
         self.bundle = bundle
         self.precision = precision
-        self.threads = threads or usable_cores()
+        self.threads = threads or cpu_count()
         self.lone_threads = max(lone_threads or 0, self.threads)
         self.streams = min(streams or 1, self.threads)
         names = [LOGIT, MAP, EMBEDDING, *([REGION] if bundle.regions else [])]
-        wanted = [(self.threads, self.streams)]
+        variants = [(self.threads, self.streams)]
         if self.lone_threads > self.threads:
-            wanted.append((self.lone_threads, 1))
-        forms = [
-            Form(compiled, streams, names)
-            for compiled, (_, streams) in zip(self._compile(graph, wanted), wanted, strict=True)
+            variants.append((self.lone_threads, 1))
+        pools = [
+            InferRequestPool(compiled, streams, names)
+            for compiled, (_, streams) in zip(self._compile(graph, variants), variants, strict=True)
         ]
-        self._shared, self._lone = forms[0], forms[-1]
+        self._shared, self._lone = pools[0], pools[-1]
 
     def run(self, fitted: np.ndarray, *, alone: bool = False) -> Outputs:
-        """Answer for uint8 (n, size, size) as ``preprocess.fit`` gives them; see ``engine.Engine``."""
+        """Return the outputs for uint8 (n, size, size); see ``engine.Engine``."""
         return (self._lone if alone else self._shared).run(fitted)
 
-    def _compile(self, graph: Graph, wanted: Sequence[tuple[int, int]]) -> list[Any]:
-        """Compile the graph for each number of threads and streams; the weights are held once."""
+    def _compile(self, graph: Graph, variants: Sequence[tuple[int, int]]) -> list[Any]:
+        """Compile the graph for each number of threads and streams, which share the weights."""
         openvino = import_openvino()
         size = self.bundle.preprocess.image_size
         try:
             core = openvino.Core()
-            # A copy that OpenVINO owns: the compiled graph goes on reading it.
+            # A copy that OpenVINO owns: the compiled graph keeps reading it.
             model = core.read_model(graph.xml, openvino.Tensor(graph.weights, shared_memory=False))
             model.reshape({INPUT: [1, size, size]})
             return [
                 core.compile_model(model, "CPU", self._options(threads, streams))
-                for threads, streams in wanted
+                for threads, streams in variants
             ]
         except RuntimeError as fault:
             reason = " ".join(str(fault).split())
-            raise EngineUnavailable(f"OpenVINO cannot compile the network: {reason}") from fault
+            raise EngineUnavailable("inference.cannot_compile", reason=reason) from fault
 
     def _options(self, threads: int, streams: int) -> dict[str, Any]:
         return {
             "INFERENCE_PRECISION_HINT": PRECISIONS[self.precision],
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
-            # Pinned threads of several workers would all sit on the first cores.
+            # Pinned threads of several workers would share the first cores.
             "ENABLE_CPU_PINNING": False,
         }

@@ -1,4 +1,4 @@
-"""Turns the installed OpenVINO into a module that keeps to itself: it reports nothing to anybody."""
+"""Import of OpenVINO without its telemetry."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from utils.errors import SetupError
 
 # ``import openvino`` imports this package, which reports the import to Google Analytics and writes a
-# client id below the home folder unless the user has declined. Nothing here needs it: it converts
-# models of other frameworks, and OpenVINO goes on without it where it cannot be imported.
-_REPORTS_HOME = "openvino.tools.ovc"
+# client id below the home folder unless the user has declined. It converts models of other frameworks, which
+# is not needed here, and OpenVINO works without it.
+_TELEMETRY = "openvino.tools.ovc"
 
 
 class EngineUnavailable(SetupError):
@@ -22,16 +22,16 @@ class EngineUnavailable(SetupError):
 
 
 def import_openvino() -> Any:
-    """Import OpenVINO without the package that reports home.
+    """Import OpenVINO without the package that sends telemetry.
 
     Raises:
         EngineUnavailable: it is not installed, or its libraries do not load.
     """
-    sys.modules.setdefault(_REPORTS_HOME, None)  # type: ignore[arg-type]
+    sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]
     try:
         return importlib.import_module("openvino")
     except (ImportError, OSError) as fault:
-        raise EngineUnavailable(f"openvino cannot be imported ({fault})") from fault
+        raise EngineUnavailable("inference.openvino_missing", reason=str(fault)) from fault
 
 
 def installed_version(package: str) -> str:

@@ -1,52 +1,65 @@
-"""How often an answer is right at the prevalence that the operator set."""
+"""Predictive values of positive and negative answers at the operator's prevalence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-Span = tuple[float, float, float]
+# Value, lower and upper limit; NaN for a limit that is not known.
+Interval = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class PredictiveValue:
+    """Share of right answers of one kind, with its 95 % interval, at a prevalence."""
+
+    prevalence: float
+    value: float
+    low: float | None
+    high: float | None
 
 
 def predictive_value_of_answers(
     figures: Mapping[str, Any], prevalence: float
-) -> dict[bool, dict[str, float | None]]:
-    """Return what positive (True) and negative (False) answers are worth, from a model's own figures.
+) -> dict[bool, PredictiveValue]:
+    """Return the predictive values of positive (True) and negative (False) answers.
 
     Args:
-        figures: of its test part, as ``metrics.summarise`` gives them; only sensitivity and specificity
-            with their intervals are looked at.
-        prevalence: share of positives where the answers are given, above 0 and below 1.
+        figures: of the model's test part, as ``metrics.summarise`` returns them; only sensitivity and
+            specificity with their intervals are used.
+        prevalence: share of positives where the model is used, above 0 and below 1.
 
     Returns:
-        ``prevalence``, ``value``, ``low`` and ``high`` of each kind of answer. The interval joins those
-        of both figures, which come from different images; it has none where one of them has none.
-        Nothing is said of a kind of answer that the figures do not define.
+        A value a kind of answer, none for a kind that the figures do not define. The interval combines
+        those of both figures, which come from different images; it is None where one of them has none.
 
     Source:
         Zou and Donner, Construction of confidence limits about effect measures, Statistics in Medicine
         2008, 27:1693 (the limits of a difference, here of two logarithms).
     """
-    spans = [_span(figures.get(name)) for name in ("sensitivity", "specificity")]
-    told: dict[bool, dict[str, float | None]] = {}
-    if spans[0] is None or spans[1] is None:
-        return told
-    for positive, (right, other) in ((True, spans), (False, spans[::-1])):
-        assert right is not None
-        assert other is not None
+    sensitivity, specificity = (
+        _interval(figures.get(name)) for name in ("sensitivity", "specificity")
+    )
+    values: dict[bool, PredictiveValue] = {}
+    if sensitivity is None or specificity is None:
+        return values
+    for positive, right, other in (
+        (True, sensitivity, specificity),
+        (False, specificity, sensitivity),
+    ):
         value, low, high = other
         wrong = (1.0 - value, 1.0 - high, 1.0 - low)
-        chance = _chance(right, wrong, prevalence if positive else 1.0 - prevalence)
-        if chance is not None:
-            names = ("value", "low", "high")
-            numbers = (None if math.isnan(number) else number for number in chance)
-            told[positive] = {"prevalence": prevalence, **dict(zip(names, numbers, strict=True))}
-    return told
+        found = _posterior_interval(right, wrong, prevalence if positive else 1.0 - prevalence)
+        if found is not None:
+            limits = [None if math.isnan(limit) else limit for limit in found[1:]]
+            values[positive] = PredictiveValue(prevalence, found[0], *limits)
+    return values
 
 
-def _span(figure: Mapping[str, Any] | None) -> Span | None:
-    """Read a figure's value and limits; NaN for limits that it has not."""
+def _interval(figure: Mapping[str, Any] | None) -> Interval | None:
+    """Return a figure's value and limits."""
     if figure is None or figure.get("value") is None:
         return None
     limits = (figure.get("low"), figure.get("high"))
@@ -54,8 +67,8 @@ def _span(figure: Mapping[str, Any] | None) -> Span | None:
     return float(figure["value"]), low, high
 
 
-def _chance(right: Span, wrong: Span, prior: float) -> Span | None:
-    """Join how often an answer is given rightly and wrongly; None where it is never given."""
+def _posterior_interval(right: Interval, wrong: Interval, prior: float) -> Interval | None:
+    """Combine the rates of right and wrong answers of one kind; None where it is never given."""
 
     def posterior(first: float, second: float) -> float:
         return first * prior / (first * prior + second * (1.0 - prior))
@@ -70,14 +83,14 @@ def _chance(right: Span, wrong: Span, prior: float) -> Span | None:
         low = posterior(right[1], wrong[2]) if right[1] + wrong[2] else value
         high = posterior(right[2], wrong[1]) if right[2] + wrong[1] else value
         return value, low, high
-    up, down = _distances(right), _distances(wrong)
+    up, down = _log_distances(right), _log_distances(wrong)
     middle = math.log(right[0] / wrong[0]) + math.log(prior / (1.0 - prior))
     low = middle - math.hypot(up[0], down[1])
     high = middle + math.hypot(up[1], down[0])
     return value, 0.5 * (1.0 + math.tanh(0.5 * low)), 0.5 * (1.0 + math.tanh(0.5 * high))
 
 
-def _distances(span: Span) -> tuple[float, float]:
-    """How far the limits lie from the value, as logarithms of ratios."""
-    value, low, high = span
+def _log_distances(interval: Interval) -> tuple[float, float]:
+    """Return the distances of both limits from the value, on the logarithmic scale."""
+    value, low, high = interval
     return (math.inf if low <= 0.0 else math.log(value / low)), math.log(high / value)

@@ -1,11 +1,10 @@
-"""Turns the bytes of one uploaded file into a reading: verdict, probability, map and warnings."""
+"""Predictor: the bytes of one file to a prediction, with one loaded engine."""
 
 from __future__ import annotations
 
-import base64
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,125 +17,33 @@ from utils.gradcam import Outputs
 from utils.imaging import geometry, overlay
 from utils.imaging.geometry import Rectangle
 from utils.imaging.radiograph import Limits, Radiograph
-from utils.inference.certainty import (
+from utils.inference.engine import DEFAULT_ENGINE, Engine, load_engine
+from utils.inference.input_warnings import (
     DOUBTED_FOR,
-    LEAST_SIDE,
-    LOW_RESOLUTION,
     WITHHELD,
     WITHHELD_FOR,
     certainty_of,
-    has_low_resolution,
+    input_warnings,
 )
-from utils.inference.engine import DEFAULT_ENGINE, Engine, load_engine
-from utils.inference.predictive_value import predictive_value_of_answers
+from utils.inference.prediction import Prediction, RegionPrediction
+from utils.inference.predictive_value import PredictiveValue, predictive_value_of_answers
 from utils.model.bundle import Bundle, read_ood_detector
-from utils.model.ood import INVERTED, NOT_A_RADIOGRAPH, UNLIKE_TRAINING, UNSUPPORTED_REGION
 from utils.preprocess import network_input
 
 log = logging.getLogger(__name__)
 
-DISCLAIMER = (
-    "Assistance only: this is no diagnosis and no medical device. A qualified reader must look at every "
-    "radiograph, whatever is shown here."
-)
-DOUBTS = {
-    NOT_A_RADIOGRAPH: "This does not look like a radiograph of bones, so no result is given. Send the "
-    "radiograph itself, not a photograph or a screenshot of it.",
-    UNSUPPORTED_REGION: "The model learned from no radiographs like this one: it may show another part of "
-    "the body than those it knows{parts}, or come from very different equipment. Do not rely on this result.",
-    UNLIKE_TRAINING: "Few radiographs that the model learned from look like this one; read the result with "
-    "more care.",
-    INVERTED: "The greys seem to be inverted: bone should be bright and air dark. Send the picture the other "
-    "way round.",
-}
-
-# Of pictures warned of as one of these it is not known how often an answer is right.
+# For pictures with these warnings no predictive value was measured.
 NOT_MEASURED = DOUBTED_FOR | WITHHELD_FOR
 
 
-@dataclass(frozen=True)
-class InputWarning:
-    """One warning: a code for scripts and a sentence for people."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """The answer to one radiograph; the fields are those of the JSON answer (docs/api.md).
-
-    Args:
-        heatmap: PNG of the coloured map alone, or None where it was not asked for.
-        overlay: JPEG of the map blended over the radiograph, likewise.
-        radiograph: JPEG of the radiograph as decoded, for the page that shows it.
-        scale_top: top of the map's colour scale, logits.
-        logit: before calibration.
-        predictive_value: how often an answer of this kind is right at the prevalence that the operator
-            set, see ``predictive_value``; None without one, and for pictures unlike those that it was
-            measured on.
-    """
-
-    prediction: str | None
-    confidence: float | None
-    probability: float | None
-    threshold: float
-    certainty: str
-    label_meaning: str
-    region: dict[str, Any] | None
-    heatmap: bytes | None
-    overlay: bytes | None
-    radiograph: bytes | None
-    peak: tuple[int, int] | None
-    width: int
-    height: int
-    format: str
-    warnings: tuple[InputWarning, ...]
-    architecture: str
-    sha256: str
-    scale_top: float
-    logit: float
-    timing_ms: dict[str, float]
-    predictive_value: dict[str, float | None] | None = None
-    disclaimer: str = DISCLAIMER
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the answer of ``POST /predict``."""
-        return {
-            "prediction": self.prediction,
-            "confidence": self.confidence,
-            "probability": self.probability,
-            "threshold": self.threshold,
-            "certainty": self.certainty,
-            "predictive_value": self.predictive_value,
-            "label_meaning": self.label_meaning,
-            "region": self.region,
-            "heatmap": data_uri(self.heatmap, "image/png"),
-            "overlay": data_uri(self.overlay, "image/jpeg"),
-            "peak": list(self.peak) if self.peak else None,
-            "image": {"width": self.width, "height": self.height, "format": self.format},
-            "warnings": [{"code": w.code, "message": w.message} for w in self.warnings],
-            "model": {"architecture": self.architecture, "sha256": self.sha256},
-            "timing_ms": self.timing_ms,
-            "disclaimer": self.disclaimer,
-        }
-
-
-def data_uri(picture: bytes | None, media_type: str) -> str | None:
-    """Return a picture as a data: URI, None where there is none."""
-    if picture is None:
-        return None
-    return f"data:{media_type};base64,{base64.b64encode(picture).decode()}"
-
-
 class Predictor:
-    """Reads radiographs with one loaded engine. Safe to share between threads.
+    """Predictions by one loaded engine. Safe to share between threads.
 
     Args:
-        engine: what runs the network.
+        engine: runs the network.
         limits: of the files that are accepted.
-        prevalence: share of positives where the answers are given, above 0 and below 1; None where it is
-            not known.
+        prevalence: share of positives where the model is used, above 0 and below 1; None where it is not
+            known.
     """
 
     def __init__(
@@ -145,22 +52,19 @@ class Predictor:
         self.engine = engine
         self.limits = limits or Limits()
         self._ood_detector = read_ood_detector(self.bundle)
-        self._worth: dict[bool, dict[str, float | None]] = {}
+        self._predictive_values: dict[bool, PredictiveValue] = {}
         if prevalence is not None:
-            self._worth = predictive_value_of_answers(
-                self.bundle.metrics.get("test", {}), prevalence
-            )
-            if not self._worth:
-                log.warning(
-                    "the model does not say how good it is: no answer has a predictive value"
-                )
+            figures = self.bundle.metrics.get("test", {})
+            self._predictive_values = predictive_value_of_answers(figures, prevalence)
+            if not self._predictive_values:
+                log.warning("the model has no test figures: no answer gets a predictive value")
 
     @property
     def bundle(self) -> Bundle:
-        """The bundle that answers."""
+        """The engine's bundle."""
         return self.engine.bundle
 
-    def read(
+    def predict(
         self,
         content: bytes,
         *,
@@ -169,14 +73,14 @@ class Predictor:
         page: bool = False,
         alone: Callable[[], bool] | None = None,
     ) -> Prediction:
-        """Read one file.
+        """Predict for one file.
 
         Args:
             content: the file's bytes.
             overlay: also blend the map over the radiograph.
-            pictures: draw the map at all; without it there is no overlay either.
-            page: also give the radiograph itself, for a page to show.
-            alone: says, when the forward pass begins, whether nothing else is under way in this process;
+            pictures: draw the map; without it there is no overlay either.
+            page: also return the radiograph, for a page that shows it.
+            alone: called as the forward pass begins; returns whether this process computes nothing else.
                 None where that is not known.
 
         Raises:
@@ -186,14 +90,21 @@ class Predictor:
         with _timed(timing, "decode"):
             radiograph = decode(content, limits=self.limits)
         with _timed(timing, "fit"):
-            seen = network_input(radiograph, self.bundle.preprocess.image_size)
+            fitted = network_input(radiograph, self.bundle.preprocess.image_size)
         with _timed(timing, "model"):
-            outputs = self.engine.run(seen.pixels[None], alone=alone is not None and alone())
-        return self.answer(
-            radiograph, seen.crop, outputs, 0, timing, overlay=overlay, pictures=pictures, page=page
+            outputs = self.engine.run(fitted.pixels[None], alone=alone is not None and alone())
+        return self.predict_outputs(
+            radiograph,
+            fitted.crop,
+            outputs,
+            0,
+            timing,
+            overlay=overlay,
+            pictures=pictures,
+            page=page,
         )
 
-    def answer(
+    def predict_outputs(
         self,
         radiograph: Radiograph,
         crop: Rectangle,
@@ -205,42 +116,54 @@ class Predictor:
         pictures: bool = True,
         page: bool = False,
     ) -> Prediction:
-        """Turn row ``row`` of a forward pass into the reading of the radiograph it belongs to."""
+        """Return the prediction for a radiograph from row ``row`` of a forward pass."""
         bundle = self.bundle
-        doubts = self._ood_detector.codes(outputs.embedding[row]) if self._ood_detector else ()
+        ood_codes = self._ood_detector.codes(outputs.embedding[row]) if self._ood_detector else ()
+        warnings = input_warnings(radiograph, crop, ood_codes, bundle.regions)
+        codes = {warning.code for warning in warnings}
         logit = float(outputs.logit[row])
         probability = bundle.calibration.probability(logit)
         positive = probability >= bundle.threshold
-        notices = tuple(_notices(radiograph, crop, doubts, bundle.regions))
-        warned = {notice.code for notice in notices}
-        certainty = certainty_of(probability, bundle.doubt, warned)
+        label = bundle.labels.positive if positive else bundle.labels.negative
+        certainty = certainty_of(probability, bundle.doubt, codes)
         withheld = certainty == WITHHELD
         with _timed(timing, "map"):
-            shown = pictures and not withheld
-            drawn = _draw(radiograph, crop, outputs.map[row], bundle, overlay, shown, page)
-        if withheld:
-            drawn["peak"] = None
-        label = bundle.labels.positive if positive else bundle.labels.negative
-        certain = probability if positive else 1.0 - probability
+            drawing = _draw(
+                radiograph,
+                None
+                if withheld
+                else geometry.map_over_picture(
+                    outputs.map[row], radiograph.height, radiograph.width, bundle.map_offset, crop
+                ),
+                bundle.scale_top,
+                heatmap=pictures,
+                blend=pictures and overlay,
+                page=page,
+            )
         return Prediction(
             prediction=None if withheld else label,
-            confidence=None if withheld else certain,
+            confidence=None if withheld else probability if positive else 1.0 - probability,
             probability=None if withheld else probability,
             threshold=bundle.threshold,
             certainty=certainty,
             label_meaning=bundle.labels.meaning,
             region=None if withheld else _region(bundle, outputs, row),
+            heatmap=drawing.heatmap,
+            overlay=drawing.overlay,
+            radiograph=drawing.radiograph,
+            peak=drawing.peak,
             width=radiograph.width,
             height=radiograph.height,
             format=radiograph.format,
-            warnings=notices,
+            warnings=warnings,
             architecture=bundle.architecture,
             sha256=bundle.sha256,
             scale_top=bundle.scale_top,
             logit=logit,
             timing_ms={name: round(value, 2) for name, value in timing.items()},
-            predictive_value=None if warned & NOT_MEASURED else self._worth.get(positive),
-            **drawn,
+            predictive_value=None
+            if codes & NOT_MEASURED
+            else self._predictive_values.get(positive),
         )
 
 
@@ -252,13 +175,13 @@ def load_predictor(
     engine: str = DEFAULT_ENGINE,
     **options: Any,
 ) -> Predictor:
-    """Load a bundle, hold it against its golden example, and make a reader of it.
+    """Load a bundle into an engine that passes the self-test, and return its predictor.
 
     Args:
         model: path of the ``.h5`` file.
         limits: of the files that are accepted.
         prevalence: see ``Predictor``.
-        engine: what runs the network.
+        engine: name in ``engine.ENGINES``.
         options: of ``engine.load_engine``: its cache folder, threads and precision.
 
     Raises:
@@ -267,64 +190,54 @@ def load_predictor(
     return Predictor(load_engine(model, engine, **options), limits=limits, prevalence=prevalence)
 
 
+@dataclass(frozen=True, eq=False)
+class _Drawing:
+    """Pictures of a prediction, and the map's peak in pixels of the file; None for what is not drawn."""
+
+    peak: tuple[int, int] | None = None
+    heatmap: bytes | None = None
+    overlay: bytes | None = None
+    radiograph: bytes | None = None
+
+
 def _draw(
     radiograph: Radiograph,
-    crop: Rectangle,
-    signed: np.ndarray,
-    bundle: Bundle,
-    with_overlay: bool,
-    pictures: bool,
+    activation: np.ndarray | None,
+    scale_top: float,
+    *,
+    heatmap: bool,
+    blend: bool,
     page: bool,
-) -> dict[str, Any]:
-    """Return the reading's pictures and peak."""
-    height, width = radiograph.height, radiograph.width
-    activation = geometry.map_over_picture(signed, height, width, bundle.map_offset, crop)
-    drawn: dict[str, Any] = {
-        "peak": geometry.peak(activation, height, width),
-        "heatmap": None,
-        "overlay": None,
-        "radiograph": None,
-    }
-    if pictures:
-        rows, columns = geometry.shrunk(height, width, geometry.MAP_SIDE)
-        level = overlay.levels(activation, rows, columns, bundle.scale_top)
-        drawn["heatmap"] = overlay.png(level)
-    if (pictures and with_overlay) or page:
+) -> _Drawing:
+    """Draw a prediction; without an activation map, as for a withheld answer, the radiograph alone."""
+    grey = None
+    if page or (blend and activation is not None):
         grey = overlay.grey_levels(radiograph.pixels, overlay.BLEND_SIDE)
-        if page:
-            drawn["radiograph"] = overlay.jpeg(grey)
-        if pictures and with_overlay:
+    shown = overlay.jpeg(grey) if page and grey is not None else None
+    if activation is None:
+        return _Drawing(radiograph=shown)
+    height, width = radiograph.height, radiograph.width
+    peak = geometry.peak(activation, height, width)
+    if not heatmap:
+        return _Drawing(peak, radiograph=shown)
+    level = overlay.levels(
+        activation, *geometry.shrunk(height, width, geometry.MAP_SIDE), scale_top
+    )
+    map_png, blended = overlay.png(level), None
+    if blend and grey is not None:
+        if level.shape != grey.shape:
             rows, columns = grey.shape
-            if level.shape != grey.shape:
-                level = overlay.levels(activation, rows, columns, bundle.scale_top)
-            drawn["overlay"] = overlay.jpeg(overlay.blend(grey, level))
-    return drawn
+            level = overlay.levels(activation, rows, columns, scale_top)
+        blended = overlay.jpeg(overlay.blend(grey, level))
+    return _Drawing(peak, map_png, blended, shown)
 
 
-def _region(bundle: Bundle, outputs: Outputs, row: int) -> dict[str, Any] | None:
+def _region(bundle: Bundle, outputs: Outputs, row: int) -> RegionPrediction | None:
     """Return the likeliest body part and its probability, None without that head."""
     if outputs.region is None:
         return None
     best = int(np.argmax(outputs.region[row]))
-    return {"label": bundle.regions[best], "probability": float(outputs.region[row, best])}
-
-
-def _notices(
-    radiograph: Radiograph, crop: Rectangle, doubts: Sequence[str], regions: Sequence[str]
-) -> Iterator[InputWarning]:
-    """Yield what a reader should know about the picture before trusting the answer."""
-    parts = f" ({', '.join(regions)})" if regions else ""
-    for code in doubts:
-        yield InputWarning(code, DOUBTS[code].format(parts=parts))
-    if has_low_resolution(crop):
-        side = min(crop.height, crop.width)
-        yield InputWarning(
-            LOW_RESOLUTION,
-            f"The shorter side has only {side} pixels; fine fracture lines may be lost. "
-            f"Use a picture of at least {LEAST_SIDE} pixels.",
-        )
-    if radiograph.truncated:
-        yield InputWarning("truncated", "The file ends early; a part of the radiograph is missing.")
+    return RegionPrediction(bundle.regions[best], float(outputs.region[row, best]))
 
 
 @contextmanager

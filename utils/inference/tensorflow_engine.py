@@ -1,4 +1,4 @@
-"""The reference engine: a bundle's explained network as one TensorFlow graph, to run or to freeze."""
+"""Reference engine: a bundle's explained network as one TensorFlow graph."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class TensorFlowEngine:
 
     Args:
         bundle: a checked bundle.
-        threads: of one forward pass; None leaves it to TensorFlow. TensorFlow takes it once a process,
-            before its first use.
+        threads: of one forward pass; None for TensorFlow's default. TensorFlow fixes it once a process,
+            at its first use.
     """
 
     kind = "tensorflow"
@@ -44,9 +44,9 @@ class TensorFlowEngine:
         )
 
     def run(self, fitted: np.ndarray, *, alone: bool = False) -> Outputs:
-        """Answer for uint8 (n, size, size) as ``preprocess.fit`` gives them.
+        """Return the outputs for uint8 (n, size, size) as ``preprocess.fit`` returns them.
 
-        TensorFlow's threads are the process's, so that one which is alone is computed as any other.
+        ``alone`` changes nothing, since TensorFlow's threads are the process's.
         """
         return Outputs.of(self._graph(scale(fitted, self.bundle.preprocess.scaling)))
 
@@ -67,18 +67,18 @@ def frozen_graph(bundle: Bundle) -> bytes:
     explained = explain(load_network(bundle))
     table = tf.constant(SCALINGS[bundle.preprocess.scaling])
 
-    def answer(fitted: Any) -> dict[str, Any]:
+    def forward(fitted: Any) -> dict[str, Any]:
         outputs = explained(tf.gather(table, tf.cast(fitted, tf.int32)), training=False)
         return {name: tf.identity(value, name=name) for name, value in outputs.items()}
 
     signature = tf.TensorSpec((None, size, size), tf.uint8, name=INPUT)
-    concrete = tf.function(answer, input_signature=[signature]).get_concrete_function()
+    concrete = tf.function(forward, input_signature=[signature]).get_concrete_function()
     frozen = convert.convert_variables_to_constants_v2(concrete)
     return bytes(frozen.graph.as_graph_def().SerializeToString())
 
 
 def _tensorflow() -> Any:
-    """Import TensorFlow with Keras on it.
+    """Import TensorFlow, with Keras on it.
 
     Raises:
         SetupError: it is not installed, or Keras runs on another backend.
@@ -87,9 +87,9 @@ def _tensorflow() -> Any:
         import keras
         import tensorflow as tf
     except ImportError as fault:
-        raise SetupError(f"TensorFlow and Keras cannot be imported ({fault})") from fault
+        raise SetupError("inference.tensorflow_missing", reason=str(fault)) from fault
     if keras.config.backend() != "tensorflow":
-        raise SetupError(f"this needs KERAS_BACKEND=tensorflow, not {keras.config.backend()}")
+        raise SetupError("inference.wrong_backend", backend=keras.config.backend())
     return tf
 
 
@@ -98,4 +98,4 @@ def _limit(tf: Any, threads: int) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:
-        log.warning("TensorFlow has started already and keeps its number of threads")
+        log.warning("TensorFlow is initialised already and keeps its number of threads")

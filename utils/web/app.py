@@ -11,8 +11,8 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from utils.formats import FORMATS
-from utils.inference.certainty import LEAST_SIDE
-from utils.inference.predictor import DISCLAIMER
+from utils.inference.input_warnings import LEAST_SIDE
+from utils.inference.prediction import disclaimer
 from utils.web import errors, health, metrics, pages, predict
 from utils.web.middleware import logs, security
 from utils.web.middleware.body import BodyGuard
@@ -96,7 +96,7 @@ def create_app(settings: Settings) -> Flask:
     def template_variables() -> dict[str, object]:
         return {
             "asset": lambda name: pages.asset(static, name),
-            "disclaimer": DISCLAIMER,
+            "disclaimer": disclaimer(),
             "formats": [format.title for format in FORMATS.values()],
             "low_resolution": LEAST_SIDE,
             "max_upload_mb": settings.max_upload_mb,

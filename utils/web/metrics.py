@@ -15,7 +15,7 @@ from flask import Blueprint, Flask, Response, current_app, g, request
 from utils.web.workers import prometheus_folder
 
 if TYPE_CHECKING:
-    from utils.inference.predictor import Prediction
+    from utils.inference.prediction import Prediction
 
 REQUEST_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)

@@ -12,7 +12,7 @@ from typing import Any
 from flask import url_for
 
 from utils.imaging.overlay import colours
-from utils.inference.predictor import Prediction, data_uri
+from utils.inference.prediction import Prediction, data_uri
 from utils.messages import sentence
 
 LEGEND_STEPS = 17
@@ -82,7 +82,7 @@ def result_page(
         probability=None if prediction.probability is None else percent(prediction.probability),
         threshold=percent(prediction.threshold),
         doubt=doubt,
-        region=None if region is None else percent(region["probability"]),
+        region=None if region is None else percent(region.probability),
         certainty=sentence(f"web.certainty_{certainty}"),
         predictive_value=_predictive_value(prediction),
         pointing_game=_pointing_game((test_metrics or {}).get("localisation")),
@@ -94,14 +94,14 @@ def result_page(
 def _predictive_value(prediction: Prediction) -> str | None:
     """Return the sentence on how often such answers are right at the operator's prevalence."""
     figure = prediction.predictive_value
-    if figure is None or figure["value"] is None or figure["prevalence"] is None:
+    if figure is None:
         return None
     return sentence(
         "web.predictive_value",
-        prevalence=figure["prevalence"] * 100,
-        percent=_of_hundred(figure["value"]),
+        prevalence=figure.prevalence * 100,
+        percent=_of_hundred(figure.value),
         label=prediction.prediction,
-        interval=_interval(figure),
+        interval=_interval(figure.low, figure.high),
     )
 
 
@@ -114,17 +114,15 @@ def _pointing_game(localisation: Mapping[str, Any] | None) -> str | None:
         "web.pointing_game",
         number=localisation["n"],
         percent=_of_hundred(game["value"]),
-        interval=_interval(game),
+        interval=_interval(game.get("low"), game.get("high")),
     )
 
 
-def _interval(figure: Mapping[str, Any]) -> str:
+def _interval(low: float | None, high: float | None) -> str:
     """Return the confidence interval of a share in brackets, nothing where it has none."""
-    if figure.get("low") is None or figure.get("high") is None:
+    if low is None or high is None:
         return ""
-    return sentence(
-        "web.interval", low=_of_hundred(figure["low"]), high=_of_hundred(figure["high"])
-    )
+    return sentence("web.interval", low=_of_hundred(low), high=_of_hundred(high))
 
 
 def _of_hundred(share: float) -> str:

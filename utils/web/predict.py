@@ -62,7 +62,7 @@ def predict() -> Response:
         predictor = service.predictor()
         # A large upload stays on disk while it waits: many of them would fill the memory.
         prediction, waited = service.queue.run(
-            lambda: predictor.read(
+            lambda: predictor.predict(
                 file.stream.read(), overlay=overlay, page=page, alone=service.queue.is_alone
             )
         )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from flask import current_app
 
 from utils.errors import FractureError, SetupError
-from utils.inference.cores import usable_cores
 from utils.inference.predictor import Predictor, load_predictor
 from utils.web.admission import AdmissionQueue
 from utils.web.metrics import Metrics
@@ -62,9 +61,11 @@ class PredictorService:
         Args:
             workers: processes like this one.
         """
+        from joblib import cpu_count
+
         settings = self._settings
         self.share = share_of(
-            usable_cores(), workers, threads=settings.threads, concurrency=settings.concurrency
+            cpu_count(), workers, threads=settings.threads, concurrency=settings.concurrency
         )
         self.queue = AdmissionQueue(
             concurrency=self.share.concurrency,

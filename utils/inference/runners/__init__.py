@@ -1,1 +1,4 @@
-"""Ways to run a predictor over many files."""
+"""Predictions for many files.
+
+local  files and folders, by threads of this process
+"""

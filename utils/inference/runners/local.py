@@ -1,4 +1,4 @@
-"""From files and folders to readings, in order: decoded ahead by threads, answered in batches."""
+"""Predictions for files and folders, in order: decoded ahead by threads, computed in batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from utils.files import read_file
 from utils.formats import SUFFIXES, decode, may_be_image
 from utils.gradcam import Outputs
 from utils.imaging.radiograph import MEGAPIXEL, Limits, Radiograph
-from utils.inference.predictor import Prediction, Predictor
+from utils.inference.prediction import Prediction
+from utils.inference.predictor import Predictor
 from utils.preprocess import NetworkInput, network_input
 
 # Decoded pixels that wait for the network at once, beside those being decoded.
@@ -28,35 +29,34 @@ _WORKERS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """What came of one file: a reading or the error, never both."""
+class FileResult:
+    """Result of one file: its prediction or its error."""
 
     path: Path
-    reading: Prediction | None
-    error: InputError | None
+    prediction: Prediction | None = None
+    error: InputError | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Decoded:
-    """A file that could be decoded, with the milliseconds it took."""
+    """A decoded file, with the milliseconds that it took."""
 
     radiograph: Radiograph
-    seen: NetworkInput
+    fitted: NetworkInput
     timing: dict[str, float]
 
 
-Look = _Decoded | InputError
-Batch = list[tuple[Path, Look]]
+_Batch = list[tuple[Path, _Decoded | InputError]]
+# Outputs of a batch and the milliseconds an image; None for a batch without an image.
 _Computed = tuple[Outputs, float] | None
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
-    """List the files that are meant by files and folders.
+    """List files, and the images below folders.
 
-    A file that is named is taken as it is, and so is a path that does not exist, to be answered with
-    its error. Of a folder, all files below it are taken, sorted, that may be images: whose first bytes
-    are of a format in FORMATS, or whose name ends as those of such files do. Hidden files and folders, and
-    links to folders, are passed over.
+    A file that is named is taken as it is, and so is a path that does not exist, for its error. Below a
+    folder all files are taken, sorted, that may be images by their first bytes or their suffix. Hidden files
+    and folders, and links to folders, are skipped.
 
     Args:
         paths: files and folders.
@@ -71,43 +71,40 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def predict_files(
-    reader: Predictor, files: Iterable[Path], *, batch_size: int = 16, overlay: bool = False
-) -> Iterator[Answer]:
-    """Answer files in the order given.
+    predictor: Predictor, files: Iterable[Path], *, batch_size: int = 16, overlay: bool = False
+) -> Iterator[FileResult]:
+    """Predict for files, in the order given.
 
     Args:
-        reader: the loaded model.
+        predictor: the loaded model.
         files: as ``find_files`` lists them.
         batch_size: images a forward pass.
         overlay: draw the map and its blend over the radiograph.
 
     Yields:
-        An answer a file. A file that cannot be read has its error; the others are not affected.
+        A result a file. The error of one file does not affect the others.
     """
-    size, limits = reader.bundle.preprocess.image_size, reader.limits
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="decode")
     network = ThreadPoolExecutor(1, thread_name_prefix="network")
     try:
-        decoded = _decoded_ahead(pool, files, size, limits, batch_size)
-        # The network computes a batch while the answers of the one before are made and taken.
-        before: tuple[Batch, Future[_Computed]] | None = None
-        for batch in _batches(decoded, batch_size):
-            computed = network.submit(_compute, reader, batch)
-            if before:
-                yield from _answers(reader, before[0], before[1].result(), overlay)
-            before = batch, computed
-        if before:
-            yield from _answers(reader, before[0], before[1].result(), overlay)
+        # The network computes a batch while the results of the previous one are drawn.
+        previous: tuple[_Batch, Future[_Computed]] | None = None
+        for batch in _batches(_decode_ahead(pool, predictor, files, batch_size), batch_size):
+            computed = network.submit(_compute, predictor, batch)
+            if previous:
+                yield from _results(predictor, previous[0], previous[1].result(), overlay)
+            previous = batch, computed
+        if previous:
+            yield from _results(predictor, previous[0], previous[1].result(), overlay)
     finally:
         network.shutdown(cancel_futures=True)
         pool.shutdown(cancel_futures=True)
 
 
 def overlay_name(path: Path) -> str:
-    """Return a file name for a file's overlay: one for every path, without a separator, readable."""
-    given = os.fsencode(path)
+    """Return the file name of a path's overlay: unique, without a separator, readable."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem)[:80].lstrip(".") or "image"
-    return f"{plain}-{hashlib.sha256(given).hexdigest()[:12]}.jpg"
+    return f"{plain}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}.jpg"
 
 
 def _images_below(folder: Path) -> list[Path]:
@@ -123,105 +120,111 @@ def _images_below(folder: Path) -> list[Path]:
 
 
 def _may_be_image(path: Path) -> bool:
-    """Whether a file is to be answered: named like an image, be it with an error, or begins like one."""
+    """Return whether a file looks like an image; by its suffix alone where it cannot be read."""
     try:
         return may_be_image(path)
     except OSError:
-        # Nothing is to be seen of it, so that its name decides.
         return path.suffix.lower() in SUFFIXES
 
 
-def _decoded_ahead(
-    pool: ThreadPoolExecutor, files: Iterable[Path], size: int, limits: Limits, ahead: int
-) -> Iterator[tuple[Path, Look]]:
-    """Decode files in the pool and yield them in order, ``ahead`` of them before they are wanted."""
-    window: deque[tuple[Path, Future[Look]]] = deque()
-    left = iter(files)
-    exhausted = False
-    while True:
-        while not exhausted and (
-            len(window) < _WORKERS or (len(window) < ahead and _held(window) < _HELD_PIXELS)
+def _decode_ahead(
+    pool: ThreadPoolExecutor, predictor: Predictor, files: Iterable[Path], ahead: int
+) -> Iterator[tuple[Path, _Decoded | InputError]]:
+    """Decode files in the pool, up to ``ahead`` of them in advance, and yield them in order."""
+    window: deque[tuple[Path, Future[_Decoded | InputError]]] = deque()
+    size, limits = predictor.bundle.preprocess.image_size, predictor.limits
+    remaining = iter(files)
+    path = next(remaining, None)
+    while path is not None or window:
+        while path is not None and (
+            len(window) < _WORKERS
+            or (
+                len(window) < ahead
+                and _pixels(task.result() for _, task in window if task.done()) < _HELD_PIXELS
+            )
         ):
-            path = next(left, None)
-            if path is None:
-                exhausted = True
-            else:
-                window.append((path, pool.submit(_look, path, size, limits)))
-        if not window:
-            return
-        path, future = window.popleft()
-        yield path, future.result()
+            window.append((path, pool.submit(_decode, path, size, limits)))
+            path = next(remaining, None)
+        done, task = window.popleft()
+        yield done, task.result()
 
 
-def _held(window: Iterable[tuple[Path, Future[Look]]]) -> int:
-    """Count the pixels of what is decoded and waits."""
-    done = [future.result() for _, future in window if future.done()]
-    return sum(look.radiograph.pixels.size for look in done if isinstance(look, _Decoded))
+def _pixels(decoded: Iterable[_Decoded | InputError]) -> int:
+    """Return the number of pixels of decoded files."""
+    return sum(file.radiograph.pixels.size for file in decoded if isinstance(file, _Decoded))
 
 
-def _look(path: Path, size: int, limits: Limits) -> Look:
-    """Read, decode and fit one file, or return why it cannot be."""
+def _decode(path: Path, size: int, limits: Limits) -> _Decoded | InputError:
+    """Read, decode and fit one file, or return its error."""
     started = time.perf_counter()
     try:
         radiograph = decode(_content(path, limits), limits=limits)
     except InputError as error:
         return error
     decoded = time.perf_counter()
-    seen = network_input(radiograph, size)
+    fitted = network_input(radiograph, size)
     timing = {"decode": decoded - started, "fit": time.perf_counter() - decoded}
-    return _Decoded(radiograph, seen, {name: 1000.0 * spent for name, spent in timing.items()})
+    return _Decoded(radiograph, fitted, {name: 1000.0 * spent for name, spent in timing.items()})
 
 
 def _content(path: Path, limits: Limits) -> bytes:
-    """Read a file's bytes, or raise the error that answers it."""
+    """Return a file's bytes.
+
+    Raises:
+        InputError: it cannot be read, or is a folder without an image.
+    """
     if path.is_dir():
-        raise InputError(f"there is no image in the folder {path}")
+        raise InputError("inference.empty_folder", path=path)
     try:
         return read_file(path, limits.max_bytes)
     except FileNotFoundError:
-        raise InputError(f"there is no file or folder {path}") from None
+        raise InputError("inference.no_such_file", path=path) from None
     except OSError as error:
-        raise UnreadableImage(f"the file cannot be read: {error.strerror}") from error
+        raise UnreadableImage("inference.unreadable_file", reason=error.strerror) from error
 
 
-def _batches(decoded: Iterable[tuple[Path, Look]], size: int) -> Iterator[Batch]:
-    """Gather what is decoded into batches of ``size`` images, fewer where they are large."""
-    batch: Batch = []
-    for path, look in decoded:
-        batch.append((path, look))
-        images = [done for _, done in batch if isinstance(done, _Decoded)]
-        held = sum(image.radiograph.pixels.size for image in images)
-        if len(images) >= size or held >= _HELD_PIXELS:
+def _batches(decoded: Iterable[tuple[Path, _Decoded | InputError]], size: int) -> Iterator[_Batch]:
+    """Group decoded files into batches of ``size`` images, fewer where they are large."""
+    batch: _Batch = []
+    for path, file in decoded:
+        batch.append((path, file))
+        images = [image for _, image in batch if isinstance(image, _Decoded)]
+        if len(images) >= size or _pixels(images) >= _HELD_PIXELS:
             yield batch
             batch = []
     if batch:
         yield batch
 
 
-def _compute(reader: Predictor, batch: Batch) -> _Computed:
-    """Run the network over a batch's images; return its outputs and the milliseconds an image."""
-    images = [done.seen.pixels for _, done in batch if isinstance(done, _Decoded)]
+def _compute(predictor: Predictor, batch: _Batch) -> _Computed:
+    """Run the network on a batch's images."""
+    images = [file.fitted.pixels for _, file in batch if isinstance(file, _Decoded)]
     if not images:
         return None
     started = time.perf_counter()
-    outputs = reader.engine.run(np.stack(images))
+    outputs = predictor.engine.run(np.stack(images))
     return outputs, 1000.0 * (time.perf_counter() - started) / len(images)
 
 
-def _answers(
-    reader: Predictor, batch: Batch, computed: _Computed, overlay: bool
-) -> Iterator[Answer]:
-    """Answer every file of a batch, in order."""
+def _results(
+    predictor: Predictor, batch: _Batch, computed: _Computed, overlay: bool
+) -> Iterator[FileResult]:
+    """Yield the result of every file of a batch, in order."""
     row = 0
-    for path, done in batch:
-        if isinstance(done, InputError) or computed is None:
-            assert isinstance(done, InputError)
-            yield Answer(path, None, done)
+    for path, file in batch:
+        if isinstance(file, InputError):
+            yield FileResult(path, error=file)
             continue
+        assert computed is not None
         outputs, spent = computed
-        timing = {**done.timing, "model": spent}
-        reading = reader.answer(
-            done.radiograph, done.seen.crop, outputs, row, timing, overlay=overlay, pictures=overlay
+        prediction = predictor.predict_outputs(
+            file.radiograph,
+            file.fitted.crop,
+            outputs,
+            row,
+            {**file.timing, "model": spent},
+            overlay=overlay,
+            pictures=overlay,
         )
         row += 1
-        yield Answer(path, reading, None)
+        yield FileResult(path, prediction)

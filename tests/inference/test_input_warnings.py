@@ -1,10 +1,10 @@
-"""utils.inference.certainty: the one rule for which answers are doubtful or withheld."""
+"""utils.inference.input_warnings: the one rule for which answers are doubtful or withheld."""
 
 from __future__ import annotations
 
 import pytest
 
-from utils.inference.certainty import LOW_RESOLUTION, certainty_of
+from utils.inference.input_warnings import LOW_RESOLUTION, certainty_of
 from utils.model.ood import INVERTED, NOT_A_RADIOGRAPH, UNLIKE_TRAINING, UNSUPPORTED_REGION
 
 
