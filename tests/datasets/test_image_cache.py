@@ -82,6 +82,14 @@ def test_a_truncated_file_is_kept_and_flagged(tmp_path: Path, samples: list[Samp
     assert flags == [False, False, True, False, False]
 
 
+def test_a_truncated_png_is_unreadable(tmp_path: Path, samples: list[Sample]) -> None:
+    content = samples[2].path.read_bytes()
+    samples[2].path.write_bytes(content[: len(content) * 2 // 3])
+    prepared = prepare_images(samples, 32, tmp_path / "cache")
+    assert list(prepared.unreadable) == ["2.png"]
+    assert [facts.truncated for facts in prepared.files] == [False] * 4
+
+
 def test_a_dataset_needs_a_readable_file(tmp_path: Path, samples: list[Sample]) -> None:
     for sample in samples:
         sample.path.write_bytes(b"nothing")

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 from utils.datasets.duplicates import THUMBNAIL_SIZE
 from utils.datasets.sample import Sample
 from utils.errors import DatasetError, InputError
-from utils.files import read_file
+from utils.files import PART, read_file
 from utils.formats import decode
 from utils.imaging.geometry import Rectangle
 from utils.imaging.radiograph import Limits
@@ -150,7 +150,7 @@ def _fill(folder: Path, samples: Sequence[Sample], size: int, progress: bool) ->
     from tqdm import tqdm
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(".part", f"{folder.name}.", folder.parent) as name:
+    with tempfile.TemporaryDirectory(PART, f"{folder.name}.", folder.parent) as name:
         part = Path(name)
         shape = (len(samples), size, size)
         images = np.lib.format.open_memmap(part / "images.npy", "w+", np.uint8, shape)
