@@ -61,12 +61,12 @@ class Settings(BaseSettings):
     )
     cache_folder: Path | None = _setting(
         None,
-        "where the engine keeps the network in its own form; without it `engine` in FRACTURE_INSTANCE_FOLDER",
+        "where the engine caches the network in its own format; else `engine` in FRACTURE_INSTANCE_FOLDER",
         "a folder",
     )
     max_upload_mb: int = _setting(
         64,
-        "largest file that is read, in MB of 2^20 bytes",
+        "largest file that is accepted, in MB of 2^20 bytes",
         "a whole number, 1 to 2048",
         ge=1,
         le=2048,
@@ -87,29 +87,29 @@ class Settings(BaseSettings):
     )
     concurrency: int = _setting(
         0,
-        "radiographs one worker reads at once; bounds its memory; 0 is one more than its share of the cores",
+        "predictions one worker computes at once, bounds its memory; 0 is its share of the cores and one more",
         "a whole number, 0 to 64",
         ge=0,
         le=64,
     )
     queue: int = _setting(
         64,
-        "requests that may wait in one worker while others are read; 503 at once beyond it",
+        "requests that may wait in one worker while others are computed; 503 at once beyond it",
         "a whole number, 0 to 1000",
         ge=0,
         le=1000,
     )
     queue_seconds: float = _setting(
         10.0,
-        "longest time a request waits for its turn, once it has arrived whole; 503 after it",
+        "longest time a request waits in the admission queue, once it has arrived whole; 503 after it",
         "a number, 0.1 to 300",
         ge=0.1,
         le=300,
     )
     prevalence: float | None = _setting(
         None,
-        "share of the radiographs sent here that show a fracture; with it, each answer says how often such "
-        "an answer is right",
+        "share of the radiographs sent here that show a fracture (prevalence); with it, each answer has its "
+        "predictive value",
         "a number above 0 and below 1",
         gt=0,
         lt=1,
@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     )
     trusted_proxies: int = _setting(
         0,
-        "reverse proxies in front, whose X-Forwarded headers are believed",
+        "reverse proxies in front, whose X-Forwarded headers are trusted",
         "a whole number, 0 to 8",
         ge=0,
         le=8,

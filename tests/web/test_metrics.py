@@ -8,8 +8,7 @@ import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.serving import PAGE, ROOT, model, radiograph, samples, send, settings
-from utils.inference.predictor import load_predictor
+from tests.support.serving import PAGE, ROOT, model, radiograph, samples, send, settings, shared_app
 from utils.web.app import create_app
 from utils.web.metrics import Metrics
 
@@ -61,7 +60,7 @@ def test_a_model_that_answers_is_named(app):
 
 
 def test_a_withheld_prediction_has_no_verdict():
-    prediction = load_predictor(model()).predict(radiograph())
+    prediction = shared_app().extensions["predictor_service"].predictor().predict(radiograph())
     metrics = Metrics()
     metrics.count_prediction(
         replace(prediction, prediction=None, certainty="withheld"), "Fracture Detected"

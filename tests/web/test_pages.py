@@ -10,7 +10,6 @@ import pytest
 from tests.support.bundles import altered_sidecar, tiny_bundle
 from tests.support.serving import radiograph, send, settings, shared_app
 from utils.inference.prediction import disclaimer
-from utils.inference.predictor import load_predictor
 from utils.web.app import create_app
 
 FIGURES = {
@@ -37,7 +36,7 @@ def test_each_verdict_has_its_own_words_and_sign(tmp_path):
 
     from utils.web.pages import legend, result_page
 
-    predictor = load_predictor(shared_app().extensions["predictor_service"].model)
+    predictor = shared_app().extensions["predictor_service"].predictor()
     prediction = predictor.predict(radiograph(), page=True)
     predictions = {
         "positive": replace(prediction, prediction="Fracture Detected", certainty="definite"),
