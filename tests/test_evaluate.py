@@ -1,4 +1,4 @@
-"""evaluate.py as a user runs it: a whole run on a drawn dataset, and what each fault says and returns."""
+"""evaluate.py as a user runs it: whole runs on drawn datasets, messages and exit codes of faults."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from tests.support.pictures import draw_radiograph, encode
 from tests.support.processes import ROOT, running, until
 from tests.support.trees import folder_tree, mura_tree
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "pydicom"}
 
 
@@ -38,8 +40,8 @@ def run_here(monkeypatch, capsys, *arguments: object) -> tuple[int, str, str]:
     """Run evaluate.py in this process, where Keras is loaded: exit code, stdout, stderr."""
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, arguments)])
     code = evaluate.main()
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,7 @@ def test_a_damaged_model_exits_with_3(model, data, tmp_path, how):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--part", "validation"], "'test', 'all'"),
         (["--dataset", "imagenet"], "mura, fracatlas, folder"),
@@ -166,8 +168,9 @@ def test_a_damaged_model_exits_with_3(model, data, tmp_path, how):
         (["--local_threshold", "90"], "'90' is not a number above 0 and below 1"),
         (["--save", "ours.h5"], "--save writes what --recalibrate or --local_threshold fits"),
         (["--recalibrate", "--save", "ours.bin"], "ends in .h5"),
+        (["--ood", "no/such/folder"], "no folder no/such/folder"),
         (["--strangers", "no/such/folder"], "no folder no/such/folder"),
-        (["--strangers", str(ROOT / "docs" / "evaluating.md")], "evaluating.md is a file"),
+        (["--ood", str(ROOT / "docs" / "evaluating.md")], "evaluating.md is a file"),
         (["--only", "no/such.csv"], "no/such.csv cannot be read"),
         (
             ["--only", str(ROOT / "docs" / "evaluation" / "predictions.csv")],
@@ -175,12 +178,12 @@ def test_a_damaged_model_exits_with_3(model, data, tmp_path, how):
         ),
     ],
 )
-def test_a_wrong_flag_exits_with_2_and_the_choices(model, data, arguments, says):
+def test_a_wrong_flag_exits_with_2_and_the_choices(model, data, arguments, message):
     run = call("--model", model, "--data", data, *arguments)
     assert run.returncode == 2
     assert run.stdout == ""
     assert len(run.stderr.splitlines()) == 1
-    assert says in run.stderr
+    assert message in run.stderr
 
 
 def test_an_unwritable_output_is_refused_early(model, data, tmp_path):
@@ -254,12 +257,12 @@ def test_ood_samples_are_in_every_file(model, data, tmp_path, monkeypatch, capsy
         *(monkeypatch, capsys),
         *("--model", model, "--data", data, "--output", tmp_path / "out", "--resamples", 0),
         *("--cache", tmp_path / "cache", "--quiet", "--no_samples"),
-        *("--card", tmp_path / "card.md", "--strangers", tmp_path / "walls"),
+        *("--card", tmp_path / "card.md", "--ood", tmp_path / "walls"),
     )
     assert code == 0
-    (told,) = json.loads(out)["strangers"]
-    assert (told["folder"], told["pictures"], told["refused"]) == ("walls", 2, 1)
-    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["strangers"] == [told]
+    (record,) = json.loads(out)["strangers"]
+    assert (record["folder"], record["pictures"], record["refused"]) == ("walls", 2, 1)
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["strangers"] == [record]
     for file in ("out/report.md", "out/report.html", "card.md"):
         text = (tmp_path / file).read_text()
         assert "Out-of-distribution images" in text
@@ -287,10 +290,10 @@ def test_a_labels_csv_reaches_the_report(model, tmp_path, monkeypatch, capsys):
     lines = ["file,patient,region,view,hardware,x,y,width,height"]
     for number in (1, 2, 3, 4):
         view, hardware = ("frontal", 0) if number < 4 else ("lateral", 1)
-        said = f"p{number},hand,{view},{hardware}"
+        columns = f"p{number},hand,{view},{hardware}"
         # The left half of 96 x 72 pixels in two boxes.
-        lines += [f"test/fractured/{number}.png,{said},0,{top},36,48" for top in (0, 48)]
-        lines.append(f"test/not fractured/{number}.png,{said},,,,")
+        lines += [f"test/fractured/{number}.png,{columns},0,{top},36,48" for top in (0, 48)]
+        lines.append(f"test/not fractured/{number}.png,{columns},,,,")
     (root / "labels.csv").write_text("\n".join([*lines[:-1], ""]))
     code, out, _ = run_here(
         *(monkeypatch, capsys),
@@ -330,18 +333,18 @@ def test_a_recalibration_is_reported_and_saved(model, tmp_path, monkeypatch, cap
     assert code == 0
     assert {path.name: path.read_bytes() for path in model.parent.iterdir()} == before
     outcome = json.loads(out)
-    told = outcome["local_decision"]
+    record = outcome["local_decision"]
     assert outcome["saved"] == str(ours)
-    assert told["fitting"]["n"] + told["rest"]["n"] == 96
-    assert outcome["counts"] == told["rest"]
+    assert record["fitting"]["n"] + record["rest"]["n"] == 96
+    assert outcome["counts"] == record["rest"]
     report = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert report["local_decision"] == told
+    assert report["local_decision"] == record
     assert [row["prevalence"] for row in report["predictive_values"]] == [0.07]
     text = (tmp_path / "out" / "report.md").read_text()
     assert "## The decision fitted here, and the model's own" in text
-    assert f"Fitted on {told['fitting']['n']} images" in text
+    assert f"Fitted on {record['fitting']['n']} images" in text
     # Random weights rank these bones the wrong way round, so that no calibration can mend them.
-    assert "brier" in told["worse"]
+    assert "brier" in record["worse"]
     (worse,) = [line for line in err.splitlines() if line.startswith("evaluate.py: ")]
     assert worse.removeprefix("evaluate.py: ") in text
     assert "does worse on the rest than the model's own" in worse
@@ -349,4 +352,4 @@ def test_a_recalibration_is_reported_and_saved(model, tmp_path, monkeypatch, cap
     monkeypatch.setattr(sys, "argv", ["predict.py", "--model", str(ours), str(root / "test")])
     assert predict.main() == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {answer["threshold"] for answer in answers} == {told["after"]["threshold"]}
+    assert {answer["threshold"] for answer in answers} == {record["after"]["threshold"]}

@@ -43,6 +43,7 @@ def test_a_resample_takes_whole_groups():
     np.testing.assert_allclose(weights.mean(axis=0), 1.0, atol=0.12)
 
 
+@pytest.mark.slow
 def test_two_thousand_resamples_take_seconds():
     labels, probabilities, groups = scored(n=3200, groups=800)
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""utils.evaluation.evaluate and strata: which images count, figures against scikit-learn."""
+"""utils.evaluation.evaluate: which images count, figures against scikit-learn."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ from utils.inference.input_warnings import CERTAINTIES
 from utils.inference.predictor import Predictor
 from utils.model.ood import CODES, OODDetector
 
+pytestmark = pytest.mark.slow
+
 SEED = 3
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A FracAtlas tree with one truncated file, and a model that says it trained on a split of it."""
+    """A FracAtlas tree with one truncated file, and a model whose manifest is a split of it."""
     folder = tmp_path_factory.mktemp("evaluation")
     root = fracatlas_tree(folder / "data")
     cut = root / "images/Non_fractured/IMG0000001.jpg"
@@ -59,7 +61,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(world):
-    """The evaluation of everything that the model has not seen."""
+    """The evaluation of everything outside the training manifest."""
     return evaluate(
         world["engine"],
         world["dataset"],
@@ -72,7 +74,7 @@ def whole(world):
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory):
-    """A model that has seen nothing."""
+    """A model with an empty training manifest."""
     return load_engine(tiny_bundle(tmp_path_factory.mktemp("foreign"), seed=5))
 
 
@@ -177,13 +179,13 @@ def test_foreign_data_can_be_evaluated_whole(foreign, world):
 
 
 def test_probabilities_are_those_of_the_app(world, whole):
-    reader = Predictor(world["engine"])
+    predictor = Predictor(world["engine"])
     for row, sample in enumerate(whole.scored.samples):
         if whole.scored.files[row].truncated:
             continue
-        reading = reader.predict(sample.path.read_bytes(), pictures=False)
-        assert whole.scored.probability[row] == pytest.approx(reading.probability, abs=1e-6)
-        assert peak(whole.scored, row) == reading.peak
+        prediction = predictor.predict(sample.path.read_bytes(), pictures=False)
+        assert whole.scored.probability[row] == pytest.approx(prediction.probability, abs=1e-6)
+        assert peak(whole.scored, row) == prediction.peak
 
 
 def test_overall_figures_agree_with_scikit_learn(whole):
@@ -288,8 +290,8 @@ def test_mura_is_evaluated_by_study_and_patient(foreign, tmp_path):
     assert found.report.localisation is None
 
 
-def told_apart(embeddings: np.ndarray) -> OODDetector:
-    """A familiarity that says each code of some of these pictures, by one direction of the embedding."""
+def detector_of_every_code(embeddings: np.ndarray) -> OODDetector:
+    """A detector that gives each code to some of these images, by one direction of the embedding."""
     channels = embeddings.shape[1]
     middle = embeddings.mean(axis=0)
     borders = np.zeros((channels, 2), np.float32)
@@ -308,14 +310,15 @@ def test_certainties_are_those_of_the_app(tmp_path):
     dataset, prepared = read(fracatlas_tree(tmp_path / "data", size=(280, 220)), tmp_path)
     outputs = load_engine(tiny_bundle(tmp_path)).run(np.asarray(prepared.images))
     low, middle, high = (float(p) for p in np.quantile(expit(outputs.logit), [0.4, 0.5, 0.6]))
-    ood_detector = told_apart(outputs.embedding)
+    ood_detector = detector_of_every_code(outputs.embedding)
     engine = load_engine(
         tiny_bundle(tmp_path, threshold=middle, doubt=(low, high), ood_detector=ood_detector)
     )
     found = evaluate(engine, dataset, prepared, part="all", resamples=0)
-    reader = Predictor(engine)
+    predictor = Predictor(engine)
     answers = [
-        reader.predict(sample.path.read_bytes(), pictures=False) for sample in found.scored.samples
+        predictor.predict(sample.path.read_bytes(), pictures=False)
+        for sample in found.scored.samples
     ]
     given = Counter(answer.certainty for answer in answers)
     assert dict(found.report.certainty) == given
@@ -369,14 +372,14 @@ def _add(root: Path, name: str, source: Path, label: int) -> None:
 
 def test_named_training_images_are_left_out(world, whole):
     samples = world["prepared"].samples
-    seen, unseen = samples[world["used"][0]].id, ids(whole)[0]
+    known, unknown = samples[world["used"][0]].id, ids(whole)[0]
     options = {"part": "all", "resamples": 0}
     found = evaluate(
-        world["engine"], world["dataset"], world["prepared"], only={seen, unseen}, **options
+        world["engine"], world["dataset"], world["prepared"], only={known, unknown}, **options
     )
-    assert ids(found) == [unseen]
+    assert ids(found) == [unknown]
     assert found.report.left_out.training_images == 1
     with pytest.raises(DatasetError, match="nothing is left"):
-        evaluate(world["engine"], world["dataset"], world["prepared"], only={seen}, **options)
+        evaluate(world["engine"], world["dataset"], world["prepared"], only={known}, **options)
     with pytest.raises(DatasetError, match="nothing is left"):
         evaluate(world["engine"], world["dataset"], world["prepared"], only=(), **options)

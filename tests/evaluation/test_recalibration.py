@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from utils.evaluation.recalibration import (
     FITTING,
     REST,
     SHARES,
+    Recalibration,
     check_target,
     degradation_message,
     fit_recalibration,
@@ -36,6 +38,11 @@ from utils.inference.engine import load_engine
 from utils.inference.predictor import load_predictor
 from utils.model.bundle import read_bundle, read_manifest
 from utils.report.tables import Table, tables_of
+
+pytestmark = pytest.mark.slow
+
+# Calibration and threshold are both fitted anew.
+BOTH = {"recalibrate": True, "sensitivity": 0.8, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +67,10 @@ def answering(found: Evaluation, logit: np.ndarray) -> Evaluation:
     return replace(found, scored=scored, report=found.report.model_copy(update=dict(figures)))
 
 
-def both(evaluation: Evaluation, **changes: Any) -> Any:
-    return fit_recalibration(
-        evaluation, **{"recalibrate": True, "sensitivity": 0.8, "seed": 0, **changes}
-    )
+@cache
+def both(evaluation: Evaluation, **changes: Any) -> Recalibration:
+    """Slope, intercept and threshold fitted anew, once for the tests that share them."""
+    return fit_recalibration(evaluation, **{**BOTH, **changes})
 
 
 def content(model: Path) -> list[str]:
@@ -82,15 +89,16 @@ def test_no_group_is_in_both_parts(world):
     assert not set(rest.groups) & set(fitting.groups)
     ids = {sample.id for sample in (*rest.samples, *fitting.samples)}
     assert len(rest.samples) + len(fitting.samples) == len(ids) == 120
-    told = local.evaluation.report.recalibration
-    assert told.fitting.n == len(fitting.samples)
-    assert told.rest == local.evaluation.report.images.counts
-    assert 0.3 < told.fitting.groups / 60 < 0.7
+    record = local.evaluation.report.recalibration
+    assert record.fitting.n == len(fitting.samples)
+    assert record.rest == local.evaluation.report.images.counts
+    assert 0.3 < record.fitting.groups / 60 < 0.7
 
 
 def test_the_seed_determines_the_division(world):
     _, evaluation, _ = world
-    sides = [tuple(s.id for s in both(evaluation, seed=seed).fitting.samples) for seed in (0, 0, 1)]
+    parts = [fit_recalibration(evaluation, **{**BOTH, "seed": seed}) for seed in (0, 0, 1)]
+    sides = [tuple(sample.id for sample in part.fitting.samples) for part in parts]
     assert sides[0] == sides[1] != sides[2]
 
 
@@ -129,17 +137,17 @@ def overconfident_where_it_is_reported(world, sides: tuple[str, ...]) -> Any:
 
 def test_degraded_figures_are_reported(world):
     report = overconfident_where_it_is_reported(world, (FITTING,)).evaluation.report
-    told, after = report.recalibration, report.images.figures
-    before = told.figures_before
-    assert told.worse == ("calibration_slope", "brier", "calibration_error")
+    record, after = report.recalibration, report.images.figures
+    before = record.figures_before
+    assert record.worse == ("calibration_slope", "brier", "calibration_error")
     assert after.calibration_slope.value > 2 > before.calibration_slope.value
     assert after.brier.value > before.brier.value
     assert after.calibration_error.value > before.calibration_error.value
-    said = degradation_message(report)
+    message = degradation_message(report)
     numbers = (after.brier.value, before.brier.value)
-    assert "Brier score {:.4f}, {:.4f} before".format(*numbers) in said
+    assert "Brier score {:.4f}, {:.4f} before".format(*numbers) in message
     (table,) = (t for t in tables_of_report(world, report) if "fitted here" in t.title)
-    assert table.note.endswith(said)
+    assert table.note.endswith(message)
 
 
 def test_improved_figures_are_not_reported_as_worse(world):
@@ -199,7 +207,7 @@ def test_figures_are_of_the_rest_alone(world):
 def test_evaluation_and_model_stay_unchanged(world):
     model, evaluation, _ = world
     files, report = content(model), evaluation.report.to_json()
-    both(evaluation)
+    fit_recalibration(evaluation, **BOTH)
     assert content(model) == files
     assert evaluation.report.to_json() == report
     assert evaluation.bundle.threshold == 0.6
@@ -232,12 +240,12 @@ def test_a_saved_bundle_answers_with_its_decision(world, saved):
 def test_the_sidecar_records_the_fitting_data(saved):
     local, path = saved
     bundle = read_bundle(path)
-    told = bundle.training["local"]
-    assert told["name"] == "fracatlas"
-    assert told["part"] == "all"
-    assert told["fitting"]["n"] == len(local.fitting.samples)
-    assert told["fitting"]["positive"] == int(local.fitting.labels.sum())
-    assert told["before"]["threshold"] == 0.6
+    record = bundle.training["local"]
+    assert record["name"] == "fracatlas"
+    assert record["part"] == "all"
+    assert record["fitting"]["n"] == len(local.fitting.samples)
+    assert record["fitting"]["positive"] == int(local.fitting.labels.sum())
+    assert record["before"]["threshold"] == 0.6
     assert bundle.training["dataset"] == "drawn"
     test = bundle.metrics["test"]
     assert test["roc_auc"] == local.evaluation.report.images.figures.roc_auc.model_dump()
@@ -265,16 +273,16 @@ def test_a_second_recalibration_keeps_the_first(world, saved, tmp_path):
         both(answering(again, logit))
     further = both(answering(again, logit), seed=1)
     save_recalibration(further, prepared, tmp_path / "twice.h5")
-    seen = read_manifest(read_bundle(tmp_path / "twice.h5"))
-    assert len(seen.sha256) == 0
-    assert len(seen.local.sha256) == len(local.fitting.samples) + len(further.fitting.samples)
+    manifest = read_manifest(read_bundle(tmp_path / "twice.h5"))
+    assert len(manifest.sha256) == 0
+    assert len(manifest.local.sha256) == len(local.fitting.samples) + len(further.fitting.samples)
 
 
 def test_too_few_images_are_refused_with_counts(world):
     _, evaluation, _ = world
     positive = np.flatnonzero(evaluation.scored.labels == 1)[:15]
     negative = np.flatnonzero(evaluation.scored.labels == 0)
-    for rows, group, said in (
+    for rows, group, message in (
         ([*positive, *negative], None, "75 images in 75 groups"),
         (negative, None, "0 positive"),
         (range(120), "one", "120 images in 1 groups"),
@@ -282,7 +290,7 @@ def test_too_few_images_are_refused_with_counts(world):
         scored = evaluation.scored.take(list(rows))
         if group:
             scored = replace(scored, groups=(group,) * len(scored.samples))
-        with pytest.raises(DatasetError, match=f"at least 10 images of each class.*{said}"):
+        with pytest.raises(DatasetError, match=f"at least 10 images of each class.*{message}"):
             both(replace(evaluation, scored=scored))
 
 

@@ -48,8 +48,8 @@ def test_input_warnings_are_counted_by_code(bundle):
     scored = scored_by_hand([None] * 4, [0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8])
     options = {"resamples": 0, "seed": 0}
     assert tables(scored, bundle, **options).input_warnings is None
-    told = (("unsupported_region", "inverted"), (), ("unsupported_region",), ())
-    found = tables(replace(scored, input_warnings=told), bundle, **options).input_warnings
+    codes = (("unsupported_region", "inverted"), (), ("unsupported_region",), ())
+    found = tables(replace(scored, input_warnings=codes), bundle, **options).input_warnings
     assert found.n == 4
     assert {code: of.n for code, of in found.codes.items()} == {
         "unlike_training": 0,
