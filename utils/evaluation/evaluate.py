@@ -19,17 +19,11 @@ from utils.datasets.readers import read_dataset
 from utils.datasets.sample import Dataset, Sample
 from utils.datasets.split import Split, split_dataset
 from utils.errors import DatasetError, InputError
+from utils.evaluation import report_schema as schema
 from utils.evaluation.metrics import LEVEL
 from utils.evaluation.ood import OODFolder, evaluate_ood, find_ood_folders
 from utils.evaluation.predictive_values import PREVALENCES
 from utils.evaluation.recalibration import check_target, fit_recalibration, save_recalibration
-from utils.evaluation.report_schema import (
-    Bootstrap,
-    DatasetRecord,
-    EvaluationReport,
-    LeftOut,
-    ModelRecord,
-)
 from utils.evaluation.scored_images import Evaluation, read_names, score
 from utils.evaluation.strata import tables
 from utils.imaging.radiograph import Limits
@@ -206,8 +200,8 @@ def evaluate(
     scored = score(
         engine, prepared, rows, parts, split.groups, batch_size=batch_size, progress=progress
     )
-    report = EvaluationReport(
-        model=ModelRecord(
+    report = schema.EvaluationReport(
+        model=schema.ModelRecord(
             sha256=bundle.sha256,
             architecture=bundle.architecture,
             image_size=bundle.preprocess.image_size,
@@ -217,7 +211,7 @@ def evaluate(
             doubt=bundle.doubt,
             chosen_by=bundle.chosen_by,
         ),
-        dataset=DatasetRecord(
+        dataset=schema.DatasetRecord(
             name=dataset.name,
             meaning=dataset.meaning,
             attribution=dataset.attribution,
@@ -225,7 +219,7 @@ def evaluate(
             trained_on_these_data=known,
             split=split.report,
         ),
-        left_out=LeftOut(
+        left_out=schema.LeftOut(
             **counts,
             unreadable=sum(only is None or name in only for name in prepared.unreadable),
             dropped=split.report.dropped,
@@ -234,7 +228,7 @@ def evaluate(
             if only is None
             else sum(sample.id not in only for sample in dataset.samples),
         ),
-        bootstrap=Bootstrap(resamples=resamples, seed=seed, level=LEVEL),
+        bootstrap=schema.Bootstrap(resamples=resamples, seed=seed, level=LEVEL),
         **dict(tables(scored, bundle, resamples=resamples, seed=seed, prevalences=prevalences)),
     )
     return Evaluation(bundle, dataset, scored, report)

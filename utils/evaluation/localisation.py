@@ -11,14 +11,8 @@ import numpy as np
 from utils.datasets.image_cache import FileFacts
 from utils.datasets.sample import Sample
 from utils.datasets.training_set import TrainingSet
+from utils.evaluation import report_schema as schema
 from utils.evaluation.metrics import mean_with_interval
-from utils.evaluation.report_schema import (
-    MEASURES,
-    Chance,
-    Figure,
-    Localisation,
-    LocalisationFigures,
-)
 from utils.imaging.geometry import Box, map_over_picture, mask_of_boxes, peak
 from utils.messages import sentence
 from utils.model_builder import map_offset
@@ -101,7 +95,7 @@ def summarise_localisation(
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> LocalisationFigures:
+) -> schema.LocalisationFigures:
     """Return the localisation figures with their bootstrap intervals.
 
     Args:
@@ -110,10 +104,10 @@ def summarise_localisation(
         resamples, seed: of the bootstrap, see ``metrics.summarise``.
     """
 
-    def mean(values: Sequence[float]) -> Figure:
+    def mean(values: Sequence[float]) -> schema.Figure:
         return mean_with_interval(values, groups, resamples=resamples, seed=seed)
 
-    return LocalisationFigures(
+    return schema.LocalisationFigures(
         n=len(localised),
         pointing_game=mean([item.hit for item in localised]),
         evidence_inside=mean([item.evidence_inside for item in localised]),
@@ -123,7 +117,7 @@ def summarise_localisation(
 
 def localisation_table(
     scored: ScoredImages, threshold: float, *, resamples: int, seed: int
-) -> Localisation | None:
+) -> schema.Localisation | None:
     """Measure the maps on the marked lesions; None where the source marks none."""
     localised = {
         row: localise(scored.maps[row], sample, scored.files[row], scored.map_offset)
@@ -133,17 +127,17 @@ def localisation_table(
     if not localised:
         return None
 
-    def of(rows: Sequence[int]) -> LocalisationFigures:
+    def of(rows: Sequence[int]) -> schema.LocalisationFigures:
         chosen, groups = [localised[row] for row in rows], [scored.groups[row] for row in rows]
         return summarise_localisation(chosen, groups, resamples=resamples, seed=seed)
 
-    return Localisation(
-        rules={name: sentence(f"evaluation.{name}_rule") for name in MEASURES},
+    return schema.Localisation(
+        rules={name: sentence(f"evaluation.{name}_rule") for name in schema.MEASURES},
         marked=of(list(localised)),
         marked_and_called_positive=of(
             [row for row in localised if scored.probability[row] >= threshold]
         ),
-        chance=Chance(
+        chance=schema.Chance(
             meaning=sentence("evaluation.chance_meaning"),
             value=float(np.mean([item.covered for item in localised.values()])),
         ),
@@ -159,7 +153,7 @@ def localisation(
     offset: float = 0.0,
     resamples: int = 2000,
     seed: int = 0,
-) -> LocalisationFigures | None:
+) -> schema.LocalisationFigures | None:
     """Measure the maps of those radiographs whose lesions are marked; None where none is.
 
     Args:
@@ -179,7 +173,7 @@ def localisation(
 
 def localisation_on(
     corpus: TrainingSet, part: str, maps: np.ndarray, plan: TrainingConfig
-) -> LocalisationFigures | None:
+) -> schema.LocalisationFigures | None:
     """Measure the maps of one part of a training's data; see ``localisation``."""
     rows = corpus.rows[part]
     return localisation(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from utils.evaluation.bootstrap import BINS, bin_of, draw_weights, logits_of, replicates
 from utils.evaluation.report_schema import FIGURES, Confusion, Figure, Figures
@@ -36,8 +37,8 @@ class Reliability:
 
 
 def summarise(
-    labels: np.ndarray | Sequence[int],
-    probabilities: np.ndarray | Sequence[float],
+    labels: ArrayLike,
+    probabilities: ArrayLike,
     groups: Sequence[str],
     threshold: float,
     *,
@@ -85,7 +86,7 @@ def summarise(
 
 
 def mean_with_interval(
-    values: np.ndarray | Sequence[float],
+    values: ArrayLike,
     groups: Sequence[str],
     *,
     resamples: int = 2000,
@@ -104,8 +105,8 @@ def mean_with_interval(
 
 
 def confusion(
-    labels: np.ndarray | Sequence[int],
-    probabilities: np.ndarray | Sequence[float],
+    labels: ArrayLike,
+    probabilities: ArrayLike,
     threshold: float,
 ) -> Confusion:
     """Count the four outcomes."""
@@ -119,9 +120,7 @@ def confusion(
     )
 
 
-def reliability(
-    labels: np.ndarray | Sequence[int], probabilities: np.ndarray | Sequence[float]
-) -> Reliability:
+def reliability(labels: ArrayLike, probabilities: ArrayLike) -> Reliability:
     """Bin images by probability into BINS bins of equal mass; equal probabilities share a bin."""
     from sklearn.calibration import calibration_curve
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from utils.evaluation.bootstrap import draw_weights
 from utils.evaluation.metrics import figure_of
@@ -40,8 +41,8 @@ def bayes(
 
 
 def predictive_values(
-    labels: np.ndarray | Sequence[int],
-    probabilities: np.ndarray | Sequence[float],
+    labels: ArrayLike,
+    probabilities: ArrayLike,
     groups: Sequence[str],
     threshold: float,
     prevalences: Sequence[float],

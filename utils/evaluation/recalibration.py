@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,15 +16,7 @@ from utils.datasets.duplicates import fingerprints
 from utils.datasets.image_cache import PreparedImages
 from utils.datasets.split import part_of
 from utils.errors import DatasetError, InputError
-from utils.evaluation.report_schema import (
-    FIGURES,
-    DecisionValues,
-    Division,
-    EvaluationReport,
-    Figures,
-    Performance,
-    RecalibrationRecord,
-)
+from utils.evaluation import report_schema as schema
 from utils.evaluation.scored_images import Evaluation, ScoredImages
 from utils.evaluation.strata import performance, tables
 from utils.messages import sentence
@@ -95,22 +86,19 @@ def fit_recalibration(
         scored.take(chosen, np.asarray(calibration.probability(scored.logit[chosen])))
         for chosen in (rows[FITTING], rows[REST])
     )
-    drawing: dict[str, Any] = {
-        "resamples": report.bootstrap.resamples,
-        "seed": report.bootstrap.seed,
-    }
+    drawing = report.bootstrap.model_dump(include={"resamples", "seed"})
 
-    def measured(images: ScoredImages, threshold: float) -> Performance:
+    def measured(images: ScoredImages, threshold: float) -> schema.Performance:
         return performance(images.labels, images.probability, images.groups, threshold, **drawing)
 
     fitted = measured(fitting, decision.threshold)
     before = measured(scored.take(rows[REST]), bundle.threshold).figures
     prevalences = [row.prevalence for row in report.predictive_values]
     new = tables(rest, decided, **drawing, prevalences=prevalences)
-    record = RecalibrationRecord(
+    record = schema.RecalibrationRecord(
         recalibrated=recalibrate,
         sensitivity=sensitivity,
-        split=Division(seed=seed, shares=SHARES),
+        split=schema.Division(seed=seed, shares=SHARES),
         fitting=fitted.counts,
         rest=new.images.counts,
         before=_values(bundle.sidecar.decision),
@@ -129,7 +117,7 @@ def fit_recalibration(
     )
 
 
-def degradation_message(report: EvaluationReport) -> str:
+def degradation_message(report: schema.EvaluationReport) -> str:
     """Return one sentence that names the figures a recalibration degraded; empty where it degraded none."""
     record, after = report.recalibration, report.images.figures
     if record is None or not record.worse:
@@ -137,7 +125,7 @@ def degradation_message(report: EvaluationReport) -> str:
     figures = "; ".join(
         sentence(
             "evaluation.degraded_figure",
-            name=FIGURES[name],
+            name=schema.FIGURES[name],
             after=getattr(after, name).value,
             before=getattr(record.figures_before, name).value,
         )
@@ -227,10 +215,10 @@ def _decision(
     return Decision(calibration=section, threshold=threshold, chosen_by=chosen_by, doubt=doubt)
 
 
-def _degraded(before: Figures, after: Figures) -> tuple[str, ...]:
+def _degraded(before: schema.Figures, after: schema.Figures) -> tuple[str, ...]:
     """Return the names of the figures that are farther from their ideal after a decision than before it."""
 
-    def error(figures: Figures, name: str) -> float | None:
+    def error(figures: schema.Figures, name: str) -> float | None:
         value = getattr(figures, name).value
         return None if value is None else _ERRORS[name](value)
 
@@ -242,9 +230,9 @@ def _degraded(before: Figures, after: Figures) -> tuple[str, ...]:
     )
 
 
-def _values(decision: Decision) -> DecisionValues:
+def _values(decision: Decision) -> schema.DecisionValues:
     """Return a decision's numbers, flat."""
-    return DecisionValues(
+    return schema.DecisionValues(
         **dict(decision.calibration), threshold=decision.threshold, doubt=decision.doubt
     )
 

@@ -9,19 +9,10 @@ import numpy as np
 
 from utils.datasets.image_cache import FileFacts
 from utils.datasets.sample import Sample
+from utils.evaluation import report_schema as schema
 from utils.evaluation.localisation import localisation_table
 from utils.evaluation.metrics import confusion, mean_with_interval, summarise
 from utils.evaluation.predictive_values import PREVALENCES, predictive_values
-from utils.evaluation.report_schema import (
-    CertaintyCounts,
-    CountAndShare,
-    Counts,
-    ImageTables,
-    InputWarnings,
-    Label,
-    Performance,
-    RegionHead,
-)
 from utils.evaluation.scored_images import ScoredImages
 from utils.inference.input_warnings import (
     CERTAINTIES,
@@ -51,7 +42,7 @@ def tables(
     resamples: int,
     seed: int,
     prevalences: Sequence[float] = PREVALENCES,
-) -> ImageTables:
+) -> schema.ImageTables:
     """Compute every table of the report.
 
     Args:
@@ -64,7 +55,7 @@ def tables(
 
     measured = partial(performance, threshold=bundle.threshold, resamples=resamples, seed=seed)
 
-    def of(chosen: np.ndarray) -> Performance:
+    def of(chosen: np.ndarray) -> schema.Performance:
         rows = np.flatnonzero(chosen)
         groups = [scored.groups[row] for row in rows]
         return measured(scored.labels[rows], scored.probability[rows], groups)
@@ -74,13 +65,15 @@ def tables(
     truncated = np.array([file.truncated for file in scored.files], bool)
     certainty = certainties(scored, bundle.doubt)
     studies = by_study(scored)
-    return ImageTables(
+    return schema.ImageTables(
         images=of(np.ones(n, bool)),
         studies=measured(*studies, rule=sentence("evaluation.study_rule")) if studies else None,
         without_hardware=of(~hardware) if hardware.any() else None,
         without_truncated=of(~truncated) if truncated.any() else None,
         definite=of(certainty == DEFINITE),
-        certainty=CertaintyCounts(**{name: int((certainty == name).sum()) for name in CERTAINTIES}),
+        certainty=schema.CertaintyCounts(
+            **{name: int((certainty == name).sum()) for name in CERTAINTIES}
+        ),
         strata={
             name: {value: of(np.array([key == value for key in keys], bool)) for value in values}
             for name, keys, values in _strata(scored)
@@ -108,13 +101,15 @@ def performance(
     resamples: int,
     seed: int,
     rule: str | None = None,
-) -> Performance:
+) -> schema.Performance:
     """Return counts, outcomes and figures of some images or studies, see ``metrics.summarise``."""
     positive = int(np.sum(np.asarray(labels) == 1))
     n = len(groups)
-    return Performance(
+    return schema.Performance(
         rule=rule,
-        counts=Counts(n=n, positive=positive, negative=n - positive, groups=len(set(groups))),
+        counts=schema.Counts(
+            n=n, positive=positive, negative=n - positive, groups=len(set(groups))
+        ),
         confusion=confusion(labels, probability, threshold),
         figures=summarise(labels, probability, groups, threshold, resamples=resamples, seed=seed),
     )
@@ -170,19 +165,21 @@ def certainties(scored: ScoredImages, zone: tuple[float, float]) -> np.ndarray:
     )
 
 
-def _input_warnings(scored: ScoredImages, drawing: Mapping[str, int]) -> InputWarnings | None:
+def _input_warnings(
+    scored: ScoredImages, drawing: Mapping[str, int]
+) -> schema.InputWarnings | None:
     """Count the images that carry each input warning; None without an out-of-distribution detector."""
     if scored.input_warnings is None:
         return None
-    rows: dict[Label, np.ndarray] = {
+    rows: dict[schema.Label, np.ndarray] = {
         "positive": np.flatnonzero(scored.labels == 1),
         "negative": np.flatnonzero(scored.labels != 1),
     }
 
-    def counted(carries: np.ndarray, chosen: np.ndarray) -> CountAndShare:
+    def counted(carries: np.ndarray, chosen: np.ndarray) -> schema.CountAndShare:
         groups = [scored.groups[row] for row in chosen]
         share = mean_with_interval(carries[chosen], groups, **drawing)
-        return CountAndShare(n=int(carries[chosen].sum()), share=share)
+        return schema.CountAndShare(n=int(carries[chosen].sum()), share=share)
 
     counts = {}
     for code in CODES:
@@ -190,7 +187,7 @@ def _input_warnings(scored: ScoredImages, drawing: Mapping[str, int]) -> InputWa
         by_label = {label: counted(carries, chosen) for label, chosen in rows.items()}
         total = counted(carries, np.arange(carries.size))
         counts[code] = total.model_copy(update={"by_label": by_label})
-    return InputWarnings(
+    return schema.InputWarnings(
         n=len(scored.input_warnings),
         labels={label: chosen.size for label, chosen in rows.items()},
         codes=counts,
@@ -222,7 +219,7 @@ def _strata(scored: ScoredImages) -> Iterator[tuple[str, list[str], list[str]]]:
 
 def _region_head(
     scored: ScoredImages, regions: Sequence[str], drawing: Mapping[str, int]
-) -> RegionHead | None:
+) -> schema.RegionHead | None:
     """Return the accuracy of the region head, on images of a body part that it knows."""
     if scored.region is None:
         return None
@@ -230,7 +227,7 @@ def _region_head(
     correct = np.array([scored.region[row] == scored.samples[row].region for row in rows], float)
     groups = [scored.groups[row] for row in rows]
     accuracy = mean_with_interval(correct, groups, **drawing)
-    return RegionHead(labels=tuple(regions), n=len(rows), accuracy=accuracy)
+    return schema.RegionHead(labels=tuple(regions), n=len(rows), accuracy=accuracy)
 
 
 def longest_side_bin(file: FileFacts) -> str:
