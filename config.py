@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     )
     concurrency: int = _setting(
         0,
-        "predictions one worker computes at once, bounds its memory; 0 is its share of the cores and one more",
+        "predictions one worker computes at once, which bounds its memory; 0 is its cores and one more",
         "a whole number, 0 to 64",
         ge=0,
         le=64,

@@ -48,7 +48,7 @@ SPARE_THREADS = 16
 _share = share_of(cpu_count(), 1, threads=_settings.threads, concurrency=_settings.concurrency)
 threads = _settings.queue + _share.concurrency + SPARE_THREADS
 
-# Connections a worker holds, idle ones included. Above the threads by far, so that whoever comes beyond
+# Connections a worker holds, idle ones included. Above the threads by far, so that a request beyond
 # the queue is answered 503 at once and not left in the listen queue.
 worker_connections = threads + 1000
 backlog = 512

@@ -1,5 +1,5 @@
-// What the pages do beyond plain HTML: drop and preview a file, check its size, say that it is being
-// read, and set how strongly the map covers the radiograph. Everything else works without this file.
+// Enhancements of the pages: drop and preview a file, check its size, show that it is being read, and set
+// the strength of the map. Everything else works without this file.
 "use strict";
 
 document.documentElement.classList.add("scripted");
@@ -13,7 +13,7 @@ function uploadPage(form) {
   const limit = Number(form.dataset.limitMb);
   let preview = null;
 
-  function complain(sentence) {
+  function showError(sentence) {
     find("fault-text").textContent = sentence;
     const code = fault.querySelector(".code");
     if (code) code.remove();
@@ -22,7 +22,7 @@ function uploadPage(form) {
 
   function tooLarge(file) {
     if (file.size <= limit * 1024 * 1024) return false;
-    complain(`The file has ${Math.ceil(file.size / 1048576)} MB; at most ${limit} MB are read.`);
+    showError(`The file has ${Math.ceil(file.size / 1048576)} MB; at most ${limit} MB are read.`);
     return true;
   }
 
@@ -33,7 +33,7 @@ function uploadPage(form) {
     find("arrow").toggleAttribute("hidden", Boolean(file));
     if (!file) return;
     const start = new Uint8Array(await file.slice(0, 4).arrayBuffer());
-    // By content, as the server tells formats apart: a name says little.
+    // By content, as the server detects formats: a name proves little.
     const png = start[0] === 0x89 && start[1] === 0x50;
     const jpeg = start[0] === 0xff && start[1] === 0xd8;
     const picture = find("preview-picture");
@@ -52,7 +52,7 @@ function uploadPage(form) {
   }
 
   function chosen() {
-    complain("");
+    showError("");
     showChoice();
   }
 
@@ -92,7 +92,7 @@ function uploadPage(form) {
     const files = event.dataTransfer.files;
     if (files.length === 0) return;
     if (files.length > 1) {
-      complain(`${files.length} files were dropped; send one radiograph at a time.`);
+      showError(`${files.length} files were dropped; send one radiograph at a time.`);
       return;
     }
     input.files = files;
@@ -107,8 +107,8 @@ function uploadPage(form) {
     }
     busy(true);
   });
-  // The page comes back as it was left, busy, or anew with the file that was chosen; what the server
-  // complained about stays.
+  // The page comes back as it was left, busy, or anew with the file that was chosen; the server's
+  // error stays.
   window.addEventListener("pageshow", () => {
     busy(false);
     if (input.files.length > 0) showChoice();

@@ -46,7 +46,7 @@ def test_relative_paths_start_at_the_project(monkeypatch, tmp_path):
     assert read_settings().model == ROOT / "models" / "wrist.h5"
 
 
-def test_the_engine_cache_is_in_the_instance_folder(monkeypatch):
+def test_the_engine_cache_is_an_instance_folder(monkeypatch):
     monkeypatch.setenv("FRACTURE_INSTANCE_FOLDER", "/srv/instance")
     assert read_settings().engine_cache == Path("/srv/instance/engine")
     monkeypatch.setenv("FRACTURE_CACHE_FOLDER", "graphs")
@@ -79,7 +79,7 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch):
         ("FRACTURE_QUEUE_SECONDS", "nan", "0.1 to 300"),
     ],
 )
-def test_a_wrong_value_is_refused_with_the_allowed(monkeypatch, name, value, allowed):
+def test_a_wrong_value_names_the_allowed_ones(monkeypatch, name, value, allowed):
     monkeypatch.setenv(name, value)
     with pytest.raises(BadSetting) as error:
         read_settings()
@@ -112,7 +112,7 @@ def test_misspelt_variables_are_returned():
     [["app.py"], ["-m", "gunicorn", "--check-config", "app:app"]],
     ids=["app", "gunicorn"],
 )
-def test_a_wrong_value_ends_a_server_with_status_3(tmp_path, command):
+def test_a_wrong_value_ends_servers_with_status_3(tmp_path, command):
     done = subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,

@@ -134,7 +134,7 @@ def test_two_that_run_together_are_not_alone():
     assert queue.run(queue.is_alone)[0]
 
 
-def test_a_request_is_not_alone_while_another_waits():
+def test_nobody_is_alone_while_another_waits():
     queue = make_queue()
     begun, looked = threading.Event(), threading.Event()
     alone: list[bool] = []
@@ -152,7 +152,7 @@ def test_a_request_is_not_alone_while_another_waits():
     assert alone == [False]
 
 
-def test_refused_and_failed_requests_no_longer_count():
+def test_failed_requests_no_longer_count():
     queue = make_queue(seconds=0.1)
     with all_busy(queue), pytest.raises(Overloaded):
         queue.run(lambda: None)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.support.serving import shared_app
+from tests.support.serving import settings, shared_app
+from utils.web.app import create_app
+
+
+def test_healthz_needs_no_model(tmp_path):
+    client = create_app(settings(tmp_path)).test_client()
+    assert client.get("/healthz").json == {"status": "ok"}
+    assert client.get("/readyz").status_code == 503
 
 
 def test_a_ready_server_names_its_model(client):

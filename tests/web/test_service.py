@@ -88,7 +88,7 @@ def test_a_damaged_model_is_503_with_the_reason(tmp_path, damage, code):
 
 
 @pytest.mark.slow
-def test_a_model_that_fails_its_self_test_is_refused(tmp_path):
+def test_a_model_failing_its_self_test_is_refused(tmp_path):
     path = copy_bundle(tmp_path)
     _other_self_test(path)
     with pytest.raises(SetupError, match="self-test"):
@@ -128,7 +128,7 @@ def test_a_probe_does_not_wait_for_the_load(tmp_path):
         loaded.predictor(wait=False)
 
 
-def test_a_failed_model_is_retried_once_files_change(tmp_path, caplog):
+def test_a_failed_model_is_retried_with_new_files(tmp_path, caplog):
     whole = copy_bundle(tmp_path / "whole")
     path = copy_bundle(tmp_path / "served")
     _truncated(path)

@@ -158,7 +158,7 @@ def test_nothing_is_left_after_an_answer(client, content):
     assert set(os.listdir(folder)) == before == set()
 
 
-def test_leftover_spool_files_are_removed_at_start(tmp_path):
+def test_a_start_removes_leftover_spool_files(tmp_path):
     folder = tmp_path / "uploads"
     folder.mkdir()
     (folder / ".gitkeep").touch()

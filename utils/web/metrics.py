@@ -104,18 +104,13 @@ class Metrics:
         return generate_latest(registry)
 
 
-def current_metrics() -> Metrics:
-    """Return the app's counts."""
-    metrics: Metrics = current_app.extensions["metrics"]
-    return metrics
-
-
 @blueprint.get("/metrics")
 def show() -> Response:
     """Return the counts of all workers to Prometheus."""
     from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-    return Response(current_metrics().text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    metrics: Metrics = current_app.extensions["metrics"]
+    return Response(metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def register(app: Flask) -> None:

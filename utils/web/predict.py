@@ -20,7 +20,6 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response as AnyResponse
 
 from utils.errors import InputError
-from utils.web.metrics import current_metrics
 from utils.web.middleware.negotiation import wants_page
 from utils.web.pages import legend, result_page
 from utils.web.service import current_service
@@ -70,7 +69,7 @@ def predict() -> Response:
     g.timing_ms = {name: round(spent, 2) for name, spent in before.items()} | prediction.timing_ms
     prediction = replace(prediction, timing_ms=g.timing_ms)
     bundle = predictor.bundle
-    current_metrics().count_prediction(prediction, bundle.labels.positive)
+    service.metrics.count_prediction(prediction, bundle.labels.positive)
     if not page:
         return jsonify(prediction.as_json())
     result = result_page(

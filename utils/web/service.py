@@ -43,7 +43,7 @@ class PredictorService:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
-        self._metrics = metrics
+        self.metrics = metrics
         self._lock = threading.Lock()
         self._predictor: Predictor | None = None
         self._error: FractureError | None = None
@@ -71,7 +71,7 @@ class PredictorService:
             concurrency=self.share.concurrency,
             waiting=settings.queue,
             seconds=settings.queue_seconds,
-            metrics=self._metrics,
+            metrics=self.metrics,
         )
 
     def predictor(self, *, wait: bool = True) -> Predictor:
@@ -118,7 +118,7 @@ class PredictorService:
                 precision=settings.precision,
             )
             bundle = predictor.bundle
-            self._metrics.set_model(bundle.architecture, bundle.sha256, predictor.engine.kind)
+            self.metrics.set_model(bundle.architecture, bundle.sha256, predictor.engine.kind)
             self._predictor = predictor
             logger.info(
                 "the model is ready: %d threads, %d for a lone radiograph, %d radiographs at a time",

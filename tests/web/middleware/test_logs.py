@@ -99,7 +99,7 @@ def test_later_lines_carry_no_request_id(lines):
         ("Booting worker with pid: 7", "Booting worker with pid: 7"),
     ],
 )
-def test_gunicorn_lines_are_cut_before_the_request(lines, written, kept):
+def test_gunicorn_lines_end_before_the_request(lines, written, kept):
     gunicorn = logging.getLogger("gunicorn.error")
     only = logs.WithoutRequests()
     gunicorn.addFilter(only)
@@ -118,7 +118,7 @@ def test_standard_log_records_are_json(lines):
     assert line["logger"] == "utils.inference.engine"
 
 
-def test_an_exception_is_logged_with_its_request_id(lines, tmp_path):
+def test_an_exception_is_logged_with_request_id(lines, tmp_path):
     app = create_app(settings(tmp_path))
 
     @app.get("/broken")

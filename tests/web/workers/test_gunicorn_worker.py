@@ -112,7 +112,7 @@ def test_the_log_repeats_nothing_of_a_bad_request(server):
     assert len(ids) == len(set(ids)) == len(REFUSED) + 1
 
 
-def test_a_client_that_does_not_close_delays_nobody(server):
+def test_an_unclosed_client_delays_nobody(server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as idle:
         idle.sendall(b"schmidt\r\n\r\n")
         assert idle.recv(9).startswith(b"HTTP/1.1 ")

@@ -37,7 +37,7 @@ print(made, flush=True)
 """
 
 
-def test_the_folder_goes_with_its_server_not_a_fork(tmp_path):
+def test_the_folder_ends_with_its_server(tmp_path):
     fork = (
         "child = os.fork()\nif child == 0: sys.exit()\nos.waitpid(child, 0)\nprint(made.is_dir())"
     )
@@ -73,7 +73,7 @@ def test_a_start_removes_only_unused_leftovers(tmp_path):
         assert target.is_dir()
 
 
-def test_a_folder_named_in_the_environment_is_unused(tmp_path):
+def test_the_environments_own_folder_is_unused(tmp_path):
     program = "import app, os; print(os.environ.get('PROMETHEUS_MULTIPROC_DIR'))"
     changes = {
         "FRACTURE_UPLOAD_FOLDER": str(tmp_path / "uploads"),

@@ -1,7 +1,7 @@
 """Multipart form parser that accepts file names in any encoding.
 
-Werkzeug takes a form whose part headers are no UTF-8 for damaged, and its ``MultiPartParser`` has no place
-for another decoder. Some senders write the name in Latin-1, and the name is used for nothing here.
+Werkzeug rejects a form whose part headers are no UTF-8, and its ``MultiPartParser`` accepts no other decoder.
+Some senders write the name in Latin-1, and the name is used for nothing here.
 """
 
 from __future__ import annotations

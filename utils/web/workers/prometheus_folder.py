@@ -46,8 +46,8 @@ def create(parent: Path | None = None) -> Path:
         _remove_leftovers(parent)
         _folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         fcntl.flock(os.open(_folder, os.O_RDONLY), fcntl.LOCK_EX)
-    except OSError as fault:
-        raise SetupError("web.metrics_folder_unusable", reason=str(fault)) from fault
+    except OSError as error:
+        raise SetupError("web.metrics_folder_unusable", reason=str(error)) from error
     os.environ[VARIABLE] = str(_folder)
     # For an arbiter that ends before it has begun; its forks leave the folder alone.
     creator = os.getpid()

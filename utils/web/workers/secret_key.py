@@ -36,8 +36,8 @@ def shared_key(folder: Path) -> str:
         if path.stat().st_mode & 0o077:
             raise SetupError("web.secret_key_readable", path=path)
         key = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise SetupError("web.secret_key_unusable", folder=folder, reason=str(fault)) from fault
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError("web.secret_key_unusable", folder=folder, reason=str(error)) from error
     if len(key) != KEY_LENGTH:
         raise SetupError("web.secret_key_damaged", path=path, digits=KEY_LENGTH)
     return key
