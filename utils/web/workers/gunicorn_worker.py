@@ -67,7 +67,7 @@ class JsonErrorWorker(ThreadWorker):
             util.write_nonblock(client, raw_error(status))
             # Until the client has seen the response, but in this thread: gunicorn would wait in the one
             # that accepts connections, and all others with it.
-            util.close_graceful(client.dup())
+            util.close_graceful(socket.fromfd(client.fileno(), client.family, client.type))
             client.shutdown(socket.SHUT_RD)
         except OSError:
             self.log.debug("the client has gone before its error response")
