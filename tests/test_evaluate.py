@@ -20,6 +20,7 @@ from tests.support.bundles import altered_sidecar, tiny_bundle
 from tests.support.pictures import draw_radiograph, encode
 from tests.support.processes import ROOT, running, until
 from tests.support.trees import folder_tree, mura_tree
+from utils.cli import run
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +43,16 @@ def run_here(monkeypatch, capsys, *arguments: object) -> tuple[int, str, str]:
     code = evaluate.main()
     captured = capsys.readouterr()
     return code, captured.out, captured.err
+
+
+def exit_here(monkeypatch, capsys, *arguments: object) -> tuple[int, str, str]:
+    """Run evaluate.py in this process as its own script: exit code, stdout, stderr."""
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, arguments)])
+    monkeypatch.setattr("utils.cli._quiet_libraries", lambda: None)
+    with pytest.raises(SystemExit) as leaving:
+        run(evaluate.main)
+    captured = capsys.readouterr()
+    return leaving.value.code, captured.out, captured.err
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +156,12 @@ def test_mura_is_evaluated_whole(model, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "how", ["missing", "truncated", "altered", "without sidecar", "another's sidecar"]
 )
-def test_a_damaged_model_exits_with_3(model, data, tmp_path, how):
-    run = call("--model", damaged(model, tmp_path / "m", how), "--data", data)
-    assert run.returncode == 3
-    assert run.stdout == ""
-    assert len(run.stderr.splitlines()) == 1
-    assert "best_model" in run.stderr
+def test_a_damaged_model_exits_with_3(model, data, tmp_path, how, monkeypatch, capsys):
+    file = damaged(model, tmp_path / "m", how)
+    code, out, err = exit_here(monkeypatch, capsys, "--model", file, "--data", data)
+    assert (code, out) == (3, "")
+    assert len(err.splitlines()) == 1
+    assert "best_model" in err
 
 
 @pytest.mark.parametrize(
@@ -178,12 +189,13 @@ def test_a_damaged_model_exits_with_3(model, data, tmp_path, how):
         ),
     ],
 )
-def test_a_wrong_flag_exits_with_2_and_the_choices(model, data, arguments, message):
-    run = call("--model", model, "--data", data, *arguments)
-    assert run.returncode == 2
-    assert run.stdout == ""
-    assert len(run.stderr.splitlines()) == 1
-    assert message in run.stderr
+def test_a_wrong_flag_exits_with_2_and_the_choices(
+    model, data, arguments, message, monkeypatch, capsys
+):
+    code, out, err = exit_here(monkeypatch, capsys, "--model", model, "--data", data, *arguments)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert message in err
 
 
 def test_an_unwritable_output_is_refused_early(model, data, tmp_path):

@@ -32,7 +32,7 @@ from utils.inference.predictor import Predictor
 from utils.model.bundle import Bundle, read_bundle, read_manifest
 from utils.model.manifest import TrainingManifest
 
-TEST, ALL = "test", "all"
+TEST = "test"
 # From this share of images in the training manifest on, these are the data the model was trained on.
 KNOWN_SHARE = 0.1
 
