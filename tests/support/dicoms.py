@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import struct
+from pathlib import Path
 from typing import Any
 
 import gdcm
 import numpy as np
 from PIL import Image
-from pydicom import dcmwrite
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.filebase import DicomBytesIO
+from pydicom.sequence import Sequence
 from pydicom.uid import JPEG2000 as JPEG2000Lossy
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -192,3 +195,38 @@ def _compressed_by_gdcm(dataset: Dataset, syntax: str) -> bytes:
 def frame_of(dataset: Dataset) -> bytes:
     """Return the compressed frame of a dataset."""
     return get_frame(dataset.PixelData, 0, number_of_frames=1)
+
+
+def stretched(stored: np.ndarray) -> np.ndarray:
+    """Return what is shown where no window is given: lowest value black, highest white."""
+    values = stored.astype(np.float64)
+    return (values - values.min()) / (values.max() - values.min())
+
+
+def table_item(first: int, entries: np.ndarray, bits: int, *, signed: bool = False) -> Sequence:
+    """Build the sequence of one look-up table."""
+    item = Dataset()
+    item.add_new(0x00283002, "SS" if signed else "US", [len(entries), first, bits])
+    item.add_new(0x00283006, "OW", entries.astype("<u2").tobytes())
+    return Sequence([item])
+
+
+def without_meta(content: bytes) -> bytes:
+    """Strip the preamble and the file meta information."""
+    length = struct.unpack_from("<L", content, 140)[0]
+    return content[144 + length :]
+
+
+def with_frame(content: bytes, frame: bytes) -> bytes:
+    """Return a compressed DICOM file with another frame."""
+    dataset = dcmread(io.BytesIO(content))
+    dataset.PixelData = encapsulate([frame])
+    dataset["PixelData"].is_undefined_length = True
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    return stream.getvalue()
+
+
+def read_sample(shared_data: Path, name: str) -> bytes:
+    """Read a real DICOM file of the shared data."""
+    return (shared_data / "dicom" / f"{name}.dcm").read_bytes()

@@ -1,6 +1,13 @@
-"""Turns the bytes of a picture file, whatever it is, into a radiograph, or says why it cannot.
+"""Image formats: from the bytes of a file to a radiograph.
 
-What a file is follows from its first bytes, never from its name.
+decode        below, with the FORMATS table
+sniff         names of files that are not read, by their first bytes
+raster        what raster formats share: brightness, transparency, orientation
+png, bmp, tiff, webp
+jpeg          decoding, and whether data is missing
+jpeg_markers  frame header and scans of a JPEG
+inflate       length of a zlib stream once unpacked
+dicom/        DICOM files
 """
 
 from __future__ import annotations
@@ -15,10 +22,10 @@ import cv2
 import numpy as np
 
 from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
-from utils.formats import raster
+from utils.formats import bmp, jpeg, png, tiff, webp
 from utils.formats.dicom.elements import starts_dicom
-from utils.formats.sniff import name_foreign
-from utils.imaging.radiograph import Limits, Picture, Radiograph
+from utils.formats.sniff import is_animated_gif, name_foreign
+from utils.imaging.radiograph import Limits, Radiograph
 from utils.registry import Registry
 
 __all__ = ["FORMATS", "SUFFIXES", "Limits", "Radiograph", "decode", "may_be_image"]
@@ -28,75 +35,58 @@ MAX_ASPECT = 16
 BLANK_SHARE = 0.999
 BLANK_LEVELS = 3
 BLANK_SAMPLES = 200_000
-# As many first bytes of a file as tell its kind.
+# First bytes of a file that suffice to recognise its format.
 HEAD_BYTES = 132
-
-Reader = Callable[[bytes, Limits, bool], Picture]
 
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of file: how it is recognised and read.
+    """A file format: how it is recognised and read.
 
     Args:
         title: its name for people.
-        matches: says whether a file of these bytes is of this kind.
-        read: bytes, limits and allow_truncated to float32 (height, width) in [0, 1], whether the file
-            ended early, and its picture's size where it was reduced.
-        suffixes: what names of such files end in.
+        matches: whether a file of these bytes is of this format.
+        read: decodes bytes within limits, with ``allow_truncated`` as in :func:`decode`.
+        suffixes: of file names.
     """
 
     title: str
     matches: Callable[[bytes], bool]
-    read: Reader
+    read: Callable[[bytes, Limits, bool], Radiograph]
     suffixes: tuple[str, ...]
 
 
-def _read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> Picture:
+def _read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> Radiograph:
     from utils.formats.dicom.reader import read_dicom
 
     return read_dicom(content, limits, allow_truncated)
 
 
-def _is_bmp(content: bytes) -> bool:
-    # "BM" starts many a text; the length of the header that follows does not.
-    sizes = (12, 40, 52, 56, 64, 108, 124)
-    return content[:2] == b"BM" and int.from_bytes(content[14:18], "little") in sizes
+def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
+    return lambda content: content.startswith(signatures)
 
 
 FORMATS: Registry[Format] = Registry(
     "format",
     {
-        "png": Format(
-            "PNG", lambda c: c.startswith(b"\x89PNG\r\n\x1a\n"), raster.read_png, (".png",)
-        ),
+        "png": Format("PNG", _starts(png.SIGNATURE), png.read_png, (".png",)),
         "jpeg": Format(
-            "JPEG",
-            lambda c: c.startswith(b"\xff\xd8\xff"),
-            raster.read_jpeg,
-            (".jpg", ".jpeg", ".jpe", ".jfif"),
+            "JPEG", _starts(b"\xff\xd8\xff"), jpeg.read_jpeg, (".jpg", ".jpeg", ".jpe", ".jfif")
         ),
         "dicom": Format("DICOM", starts_dicom, _read_dicom, (".dcm", ".dicom")),
-        "bmp": Format("BMP", _is_bmp, raster.read_bmp, (".bmp",)),
-        "tiff": Format(
-            "TIFF", lambda c: c[:4] in (b"II*\0", b"MM\0*"), raster.read_tiff, (".tif", ".tiff")
-        ),
-        "webp": Format(
-            "WebP",
-            lambda c: c.startswith(b"RIFF") and c[8:12] == b"WEBP",
-            raster.read_webp,
-            (".webp",),
-        ),
+        "bmp": Format("BMP", bmp.starts_bmp, bmp.read_bmp, (".bmp",)),
+        "tiff": Format("TIFF", _starts(b"II*\0", b"MM\0*"), tiff.read_tiff, (".tif", ".tiff")),
+        "webp": Format("WebP", webp.starts_webp, webp.read_webp, (".webp",)),
     },
 )
 SUFFIXES = frozenset(suffix for format in FORMATS.values() for suffix in format.suffixes)
 
 
 def may_be_image(path: Path) -> bool:
-    """Say whether a regular file is named like an image or begins like one; its content may differ.
+    """Return whether a regular file has an image's suffix or first bytes; its content may differ.
 
     Raises:
-        OSError: there is no such file, or its first bytes cannot be read where its name says nothing.
+        OSError: there is no such file, or its first bytes cannot be read where its suffix is no image's.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         return False
@@ -110,13 +100,13 @@ def may_be_image(path: Path) -> bool:
 def decode(
     content: bytes, *, limits: Limits = Limits(), allow_truncated: bool = False
 ) -> Radiograph:
-    """Decode one radiograph.
+    """Decode one radiograph; its format follows from its first bytes, never from its name.
 
     Args:
         content: the whole file.
         limits: sizes, checked against the header before any pixel is decoded.
-        allow_truncated: decode a PNG or JPEG that ends early and fill in the rest, instead of
-            refusing it; ``Radiograph.truncated`` then says so.
+        allow_truncated: decode a JPEG that ends early, which libjpeg fills in, instead of refusing it;
+            ``Radiograph.truncated`` is then set.
 
     Returns:
         The radiograph: float32 (height, width) in [0, 1], bone bright, upright; at a fraction of the
@@ -130,36 +120,31 @@ def decode(
             small or narrow to show anything.
     """
     if not content:
-        raise UnreadableImage("the file is empty; choose the radiograph again and send it whole")
+        raise UnreadableImage("formats.empty")
     limits.check_bytes(len(content))
-    for name, format in FORMATS.items():
+    for format in FORMATS.values():
         if format.matches(content):
-            pixels, truncated, size = format.read(content, limits, allow_truncated)
-            _refuse_what_shows_nothing(pixels)
-            return Radiograph(pixels, name, truncated, size)
-    if content.startswith(b"GIF8") and raster.is_animated_gif(content):
-        raise NotARadiograph("this is an animated GIF; a single picture is needed")
-    raise UnsupportedFormat(
-        f"this seems to be {name_foreign(content)}; "
-        f"{', '.join(format.title for format in FORMATS.values())} files are read"
-    )
+            radiograph = format.read(content, limits, allow_truncated)
+            _check_content(radiograph.pixels)
+            return radiograph
+    if is_animated_gif(content):
+        raise NotARadiograph("formats.animated", format="GIF")
+    formats = ", ".join(format.title for format in FORMATS.values())
+    raise UnsupportedFormat("formats.not_read", found=name_foreign(content), formats=formats)
 
 
-def _refuse_what_shows_nothing(pixels: np.ndarray) -> None:
-    """Raise NotARadiograph over a picture that is tiny, a mere strip, or of one grey throughout."""
+def _check_content(pixels: np.ndarray) -> None:
+    """Raise NotARadiograph for a picture that is tiny, a mere strip, or of one grey throughout."""
     height, width = pixels.shape
     if min(height, width) < MIN_SIDE or max(height, width) > MAX_ASPECT * min(height, width):
         raise NotARadiograph(
-            f"the picture is {width} x {height} pixels; a radiograph has at least {MIN_SIDE} "
-            f"pixels a side, and sides that differ by at most {MAX_ASPECT} times"
+            "formats.shape", width=width, height=height, least=MIN_SIDE, aspect=MAX_ASPECT
         )
     # Of a large picture every second or third row and column will do.
     step = max(1, math.isqrt(pixels.size // BLANK_SAMPLES))
-    looked_at = np.ascontiguousarray(pixels[::step, ::step])
+    sample = np.ascontiguousarray(pixels[::step, ::step])
     # Bins are centred on the 256 grey levels.
-    counts = cv2.calcHist([looked_at], [0], None, [256], [-0.5 / 255, 255.5 / 255]).ravel()
+    counts = cv2.calcHist([sample], [0], None, [256], [-0.5 / 255, 255.5 / 255]).ravel()
     most = np.convolve(counts, np.ones(BLANK_LEVELS), "valid").max()
-    if most >= BLANK_SHARE * looked_at.size:
-        raise NotARadiograph(
-            "the picture is blank: nearly all of it has one brightness; nothing can be read from it"
-        )
+    if most >= BLANK_SHARE * sample.size:
+        raise NotARadiograph("formats.blank")

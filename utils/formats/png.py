@@ -1,39 +1,42 @@
-"""Turns the container of a raster file into facts: its size, whether it is whole, a mended copy.
-
-Nothing here decodes a pixel to show it; the point is to know, before a codec sees the bytes, what
-they declare and whether they end early, and to fill in what is missing where that was asked for.
-"""
+"""PNG files of any bit depth and colour type."""
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
 
-from utils.errors import UnreadableImage
-from utils.formats.inflating import count_unpacked
+import cv2
+import numpy as np
+from PIL import PngImagePlugin
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-GREY, PALETTE = 0, 3
+from utils.errors import NotARadiograph, UnreadableImage
+from utils.formats import raster
+from utils.formats.inflate import count_unpacked
+from utils.imaging.radiograph import Limits, Radiograph
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY = 0
 # Samples a pixel by PNG colour type.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # All else (text, colour profiles) is dropped unread: it can unpack to much and shows nothing.
 _KEPT = (b"IHDR", b"PLTE", b"tRNS", b"eXIf")
-# First pixel and step, by column and by row, of the seven passes of an interlaced PNG.
-_ADAM7 = (
-    (0, 8, 0, 8),
-    (4, 8, 0, 8),
-    (0, 4, 4, 8),
-    (2, 4, 0, 4),
-    (0, 2, 2, 4),
-    (1, 2, 0, 2),
-    (0, 1, 1, 2),
+# First pixel and step, by column and by row, of the seven passes of an interlaced PNG (Adam7).
+_PASSES = (
+    *((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4)),
+    *((0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2)),
 )
 
 
 @dataclass(frozen=True)
-class PngHeader:
-    """What a PNG's IHDR declares."""
+class Header:
+    """IHDR chunk of a PNG."""
 
     width: int
     height: int
@@ -45,10 +48,8 @@ class PngHeader:
     def unpacked_bytes(self) -> int:
         """Length of the filtered rows that the compressed stream must unpack to."""
         bits = self.bit_depth * _CHANNELS[self.colour_type]
-        if not self.interlaced:
-            return self.height * (1 + (self.width * bits + 7) // 8)
         total = 0
-        for x, step_x, y, step_y in _ADAM7:
+        for x, step_x, y, step_y in _PASSES if self.interlaced else ((0, 1, 0, 1),):
             columns = max(0, -(-(self.width - x) // step_x))
             rows = max(0, -(-(self.height - y) // step_y))
             total += rows * (1 + (columns * bits + 7) // 8) if columns else 0
@@ -56,126 +57,119 @@ class PngHeader:
 
 
 @dataclass
-class PngChunks:
-    """The chunks of a PNG that matter for its pixels."""
+class Chunks:
+    """Chunks of a PNG that matter for its pixels; ``ended`` once IEND was met."""
 
     kept: list[tuple[bytes, bytes]] = field(default_factory=list)
-    packed: list[bytes] = field(default_factory=list)
     animated: bool = False
-    truncated: bool = True
+    ended: bool = False
 
     def assemble(self) -> bytes:
-        """Return a PNG of these chunks."""
-        chunks = [*self.kept, *((b"IDAT", part) for part in self.packed), (b"IEND", b"")]
-        return PNG_SIGNATURE + b"".join(
-            struct.pack(">I", len(value))
-            + name
-            + value
-            + struct.pack(">I", zlib.crc32(value, zlib.crc32(name)))
-            for name, value in chunks
+        """Return a PNG of the kept chunks, the pixels after all others."""
+        chunks = sorted(self.kept, key=lambda chunk: chunk[0] == b"IDAT")
+        return SIGNATURE + b"".join(
+            struct.pack(">I", len(value)) + name + value + struct.pack(">I", _checksum(name, value))
+            for name, value in (*chunks, (b"IEND", b""))
         )
 
+    def hold_all_pixels(self, header: Header) -> bool:
+        """Return whether the compressed stream unpacks to all the rows that the header declares.
 
-def read_png_header(content: bytes) -> PngHeader:
-    """Read the IHDR chunk, which must come first.
+        Raises:
+            zlib.error: it is damaged.
+        """
+        packed = b"".join(value for name, value in self.kept if name == b"IDAT")
+        needed = header.unpacked_bytes
+        return count_unpacked(packed, zlib.MAX_WBITS, needed)[0] >= needed
+
+
+def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> Radiograph:
+    """Decode a PNG; one that ends early is always refused.
+
+    Args:
+        content: the file.
+        limits: checked before a pixel is decoded.
+        allow_truncated: has no effect.
 
     Raises:
-        UnreadableImage: it is missing, damaged or declares what no PNG may.
+        TooLarge: the header declares too many pixels.
+        NotARadiograph: the picture is animated.
+        UnreadableImage: the file is damaged or ends early.
     """
+    with raster.codec_errors("PNG"):
+        header = _read_header(content)
+        limits.check_pixels(header.height, header.width)
+        chunks = _read_chunks(content)
+        if chunks.animated:
+            raise NotARadiograph("formats.animated", format="PNG")
+        if not chunks.ended:
+            raise UnreadableImage("formats.ends_early", format="PNG")
+        plain = chunks.assemble()
+        image = PngImagePlugin.PngImageFile(io.BytesIO(plain))
+        # Of deep colour Pillow keeps the upper 8 bits only, so it is not loaded here.
+        deep_colour = header.bit_depth == 16 and header.colour_type != GREY
+        whole = chunks.hold_all_pixels if deep_colour else partial(_loads_whole, image, chunks)
+        if not whole(header):
+            raise UnreadableImage("formats.ends_early", format="PNG")
+        if not deep_colour:
+            return raster.radiograph(image, "png")
+        samples = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
+        if samples is None:
+            raise UnreadableImage("formats.png_pixels")
+        pixels = raster.upright(raster.deep_colour(samples), raster.orientation(image))
+        return Radiograph(pixels, "png")
+
+
+def _loads_whole(image: Image, chunks: Chunks, header: Header) -> bool:
+    """Load a PNG and return whether it has all its pixels."""
+    try:
+        image.load()
+    except OSError:
+        # Damaged where all of it is there, else cut short.
+        if chunks.hold_all_pixels(header):
+            raise
+        return False
+    # Missing rows are zero, so that mostly one look at the last one saves the counting.
+    last_row = image.crop((0, image.height - 1, image.width, image.height))
+    whole = not header.interlaced and any(last_row.tobytes())
+    return whole or chunks.hold_all_pixels(header)
+
+
+def _checksum(name: bytes, value: bytes) -> int:
+    return zlib.crc32(value, zlib.crc32(name))
+
+
+def _read_header(content: bytes) -> Header:
+    """Read the IHDR chunk, which must come first."""
     if len(content) < 33:
-        raise UnreadableImage("the PNG file ends inside its header; send the complete file")
+        raise UnreadableImage("formats.png_header_short")
     length, name, width, height, depth, colour, _, _, interlace = struct.unpack_from(
         ">I4sIIBBBBB", content, 8
     )
     (crc,) = struct.unpack_from(">I", content, 29)
     if length != 13 or name != b"IHDR" or zlib.crc32(content[12:29]) != crc:
-        raise UnreadableImage("the PNG file's header is damaged")
+        raise UnreadableImage("formats.png_header")
     if colour not in _CHANNELS or depth not in (1, 2, 4, 8, 16) or not width or not height:
-        raise UnreadableImage("the PNG file's header declares no possible picture")
-    return PngHeader(width, height, depth, colour, bool(interlace))
+        raise UnreadableImage("formats.png_size")
+    return Header(width, height, depth, colour, bool(interlace))
 
 
-def read_png_chunks(content: bytes) -> PngChunks:
-    """Walk a PNG's chunks to its end, or to the end of the file where that comes first.
-
-    Raises:
-        UnreadableImage: a chunk's checksum is wrong.
-    """
-    chunks = PngChunks()
-    position = len(PNG_SIGNATURE)
-    while position + 8 <= len(content):
+def _read_chunks(content: bytes) -> Chunks:
+    """Walk a PNG's chunks to its end chunk, or to the end of the file."""
+    chunks = Chunks()
+    position = len(SIGNATURE)
+    while position + 12 <= len(content) and not chunks.ended:
         length, name = struct.unpack_from(">I4s", content, position)
-        value = content[position + 8 : position + 8 + length]
-        checksum = content[position + 8 + length : position + 12 + length]
+        position += 8
+        value = content[position : position + length]
+        checksum = content[position + length : position + length + 4]
         if len(checksum) < 4:
-            if name == b"IDAT":
-                chunks.packed.append(value)
             break
-        if name == b"acTL":
-            chunks.animated = True
-        if name in _KEPT or name == b"IDAT":
-            if zlib.crc32(value, zlib.crc32(name)) != int.from_bytes(checksum, "big"):
-                raise UnreadableImage(
-                    f"the PNG file is damaged: the checksum of its {name.decode()} chunk is wrong"
-                )
-            if name == b"IDAT":
-                chunks.packed.append(value)
-            else:
-                chunks.kept.append((name, value))
-        if name == b"IEND":
-            chunks.truncated = False
-            break
-        position += 12 + length
+        if name in (*_KEPT, b"IDAT"):
+            if _checksum(name, value) != int.from_bytes(checksum, "big"):
+                raise UnreadableImage("formats.png_checksum", chunk=name.decode())
+            chunks.kept.append((name, value))
+        chunks.animated |= name == b"acTL"
+        chunks.ended = name == b"IEND"
+        position += length + 4
     return chunks
-
-
-def holds_all_pixels(header: PngHeader, chunks: PngChunks) -> bool:
-    """Say whether the compressed stream unpacks to all the rows that the header declares.
-
-    Raises:
-        zlib.error: it is damaged.
-    """
-    whole = header.unpacked_bytes
-    return count_unpacked(chunks.packed, zlib.MAX_WBITS, whole)[0] >= whole
-
-
-def mend_png(header: PngHeader, chunks: PngChunks) -> bytes:
-    """Return a whole PNG in which the rows that are missing are zero.
-
-    Raises:
-        UnreadableImage: nothing of the pixels is left.
-        zlib.error: what is left cannot be unpacked.
-    """
-    whole = header.unpacked_bytes
-    rows = _unpack_png(header, chunks)
-    if not rows:
-        raise UnreadableImage("the PNG file ends before its first pixel; send the complete file")
-    mended = zlib.compress(rows + bytes(whole - len(rows)), 1)
-    return PngChunks(chunks.kept, [mended]).assemble()
-
-
-def _unpack_png(header: PngHeader, chunks: PngChunks) -> bytes:
-    """Unpack the filtered rows, at most as many as the header declares."""
-    return zlib.decompressobj().decompress(b"".join(chunks.packed), header.unpacked_bytes)
-
-
-def read_webp_size(content: bytes) -> tuple[int, int]:
-    """Return the (height, width) that a WebP declares.
-
-    Raises:
-        UnreadableImage: the header is cut short or of no kind that is known.
-
-    Source:
-        RFC 9649, sections 2.5 to 2.7.
-    """
-    kind = content[12:16]
-    if kind == b"VP8 " and content[23:26] == b"\x9d\x01\x2a" and len(content) >= 30:
-        width, height = struct.unpack_from("<HH", content, 26)
-        return height & 0x3FFF, width & 0x3FFF
-    if kind == b"VP8L" and content[20:21] == b"\x2f" and len(content) >= 25:
-        (bits,) = struct.unpack_from("<I", content, 21)
-        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
-    if kind == b"VP8X" and len(content) >= 30:
-        width = int.from_bytes(content[24:27], "little") + 1
-        return int.from_bytes(content[27:30], "little") + 1, width
-    raise UnreadableImage("the WebP file's header is damaged")

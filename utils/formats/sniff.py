@@ -1,40 +1,46 @@
-"""Turns the bytes of a file that is not read here into a name for what it seems to be."""
+"""Names of files that are not read, by their first bytes."""
 
 from __future__ import annotations
 
+import io
 import re
 
-# First bytes and what starts with them, "an ..." or "a ..." ready for a sentence.
+from PIL import GifImagePlugin
+
+from utils.formats.raster import codec_errors
+from utils.messages import sentence
+
+# First bytes of a file, and the key of its name in the catalogue.
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"GIF87a", "a GIF picture"),
-    (b"GIF89a", "a GIF picture"),
-    (b"%PDF", "a PDF document"),
-    (b"%!PS", "a PostScript (EPS) drawing"),
-    (b"\xc5\xd0\xd3\xc6", "a PostScript (EPS) drawing"),
-    (b"PK\x03\x04", "a zip archive (or an Office document)"),
-    (b"PK\x05\x06", "an empty zip archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\xfd7zXZ\0", "an xz archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"II+\0", "a BigTIFF picture"),
-    (b"MM\0+", "a BigTIFF picture"),
-    (b"8BPS", "a Photoshop picture"),
-    (b"\0\0\x01\0", "an icon"),
-    (b"\0\0\0\x0cjP  ", "a bare JPEG 2000 picture"),
-    (b"\xff\x4f\xff\x51", "a bare JPEG 2000 picture"),
-    (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
-    (b"\xff\x0a", "a JPEG XL picture"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (a model, perhaps)"),
-    (b"\x7fELF", "a program"),
-    (b"MZ", "a program"),
-    (b"NRRD", "an NRRD volume"),
-    (b"RIFF", "a sound or a video"),
-    (b"OggS", "a sound or a video"),
-    (b"\x1aE\xdf\xa3", "a video"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"%PDF", "pdf"),
+    (b"%!PS", "eps"),
+    (b"\xc5\xd0\xd3\xc6", "eps"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "empty_zip"),
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"Rar!", "rar"),
+    (b"II+\0", "bigtiff"),
+    (b"MM\0+", "bigtiff"),
+    (b"8BPS", "photoshop"),
+    (b"\0\0\x01\0", "icon"),
+    (b"\0\0\0\x0cjP  ", "jpeg_2000"),
+    (b"\xff\x4f\xff\x51", "jpeg_2000"),
+    (b"\0\0\0\x0cJXL ", "jpeg_xl"),
+    (b"\xff\x0a", "jpeg_xl"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"),
+    (b"\x7fELF", "program"),
+    (b"MZ", "program"),
+    (b"NRRD", "nrrd"),
+    (b"RIFF", "sound_or_video"),
+    (b"OggS", "sound_or_video"),
+    (b"\x1aE\xdf\xa3", "video"),
 )
-_BRANDS = {b"heic": "a HEIC picture", b"mif1": "a HEIC picture", b"avif": "an AVIF picture"}
+_BRANDS = {b"heic": "heic", b"mif1": "heic", b"avif": "avif"}
 _TEXT_PROBE = 1024
 
 
@@ -47,27 +53,36 @@ def name_foreign(content: bytes) -> str:
     Returns:
         A noun with its article, such as "a PDF document".
     """
-    for signature, name in _SIGNATURES:
+    return sentence(f"formats.file_{_kind(content)}")
+
+
+def is_animated_gif(content: bytes) -> bool:
+    """Return whether a file is a GIF of more than one picture."""
+    if not content.startswith(b"GIF8"):
+        return False
+    with codec_errors("GIF"):
+        return bool(GifImagePlugin.GifImageFile(io.BytesIO(content)).is_animated)
+
+
+def _kind(content: bytes) -> str:
+    for signature, kind in _SIGNATURES:
         if content.startswith(signature):
-            return name
+            return kind
     if content[4:8] == b"ftyp":
-        return _BRANDS.get(content[8:12], "a video")
+        return _BRANDS.get(content[8:12], "video")
     start = content[:_TEXT_PROBE]
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "text"
     if b"\0" in start:
-        return "a file of unknown kind"
+        return "unknown"
     lower = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"<svg" in lower:
-        return "an SVG drawing"
+        return "svg"
     if lower.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "an HTML page"
+        return "html"
     if lower.startswith(b"<?xml"):
-        return "an XML document"
+        return "xml"
     # What is left of UTF-8 once its multi-byte letters are gone must be printable.
     readable = start.decode("utf-8", "ignore").encode()
-    if len(readable) > max(0, len(start) - 4) and not re.search(
-        rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]", start
-    ):
-        return "text"
-    return "a file of unknown kind"
+    printable = not re.search(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]", start)
+    return "text" if printable and len(readable) > max(0, len(start) - 4) else "unknown"

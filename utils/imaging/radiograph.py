@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -37,18 +36,12 @@ class Limits:
         """Raise TooLarge where a (height, width) picture is over the limit."""
         if height * width > self.max_pixels:
             raise TooLarge(
-                f"the picture declares {width} x {height} pixels "
-                f"({height * width / MEGAPIXEL:.0f} megapixels); "
-                f"at most {self.max_pixels / MEGAPIXEL:.0f} megapixels are decoded"
+                "formats.too_many_pixels",
+                width=width,
+                height=height,
+                megapixels=height * width / MEGAPIXEL,
+                limit=self.max_pixels / MEGAPIXEL,
             )
-
-
-class Picture(NamedTuple):
-    """What a format's reader makes of a file; the fields are those of :class:`Radiograph`."""
-
-    pixels: np.ndarray
-    truncated: bool = False
-    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)

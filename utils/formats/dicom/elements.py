@@ -1,26 +1,26 @@
-"""Turns the bytes of a DICOM file into the few header elements and the pixel bytes that are wanted.
+"""Bounded walk over the elements of a DICOM file.
 
 pydicom's own reader builds an object for everything it meets: a small file of empty sequence items
 costs gigabytes, deep nesting ends in a RecursionError, a deflated one unpacks without bound. This
-walk skips what is not wanted, keeps no patient's name, and is bounded in every respect.
+walk skips all but the requested elements, keeps no patient's name, and is bounded in every respect.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from utils.errors import TooLarge, UnreadableImage, UnsupportedFormat
-from utils.formats.inflating import count_unpacked
+from utils.formats.dicom.tags import Tag
+from utils.formats.inflate import count_unpacked
 from utils.imaging.radiograph import Limits
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
-PIXEL_DATA = 0x7FE00010
-_TRANSFER_SYNTAX = 0x00020010
+TAGS = frozenset(Tag)
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
@@ -30,7 +30,7 @@ MAX_ELEMENTS = 200_000
 
 @dataclass(frozen=True)
 class Encoding:
-    """How elements are written: with their type or without, and in which byte order."""
+    """How elements are written: with their VR or without, and in which byte order."""
 
     explicit: bool = True
     little: bool = True
@@ -53,7 +53,7 @@ class Element:
 
 @dataclass
 class DicomFile:
-    """The wanted elements of one DICOM file.
+    """Elements of one DICOM file, those in TAGS.
 
     Args:
         content: the bytes that the elements' positions refer to (unpacked, where deflated).
@@ -93,9 +93,8 @@ class DicomFile:
         try:
             return float(text)
         except ValueError:
-            raise UnreadableImage(
-                f"the DICOM header is damaged: {name_tag(tag)} should be a number"
-            ) from None
+            name = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+            raise UnreadableImage("formats.dicom_not_a_number", tag=name) from None
 
     def integers(self, tag: int, *, signed: bool = False) -> tuple[int, ...]:
         """Return an element's 16-bit integers (US, SS), () where it is missing or empty."""
@@ -107,8 +106,8 @@ class DicomFile:
         order = self.elements[tag].encoding.order
         return struct.unpack_from(f"{order}{count}{letter}", value)
 
-    def first_item(self, tag: int, wanted: Collection[int]) -> DicomFile | None:
-        """Return the wanted elements of a sequence's first item, None where there is no item."""
+    def first_item(self, tag: int) -> DicomFile | None:
+        """Return a sequence's first item, None where there is no item."""
         element = self.elements.get(tag)
         if element is None:
             return None
@@ -121,7 +120,7 @@ class DicomFile:
         start = element.start + 8
         item = DicomFile(self.content, self.transfer_syntax, _walked=self._walked)
         stop = end if length == _UNDEFINED else min(end, start + length)
-        item._collect(start, stop, element.encoding, wanted)
+        item._collect(start, stop, element.encoding)
         return item
 
     def fragments(self) -> bytes:
@@ -133,7 +132,7 @@ class DicomFile:
         Source:
             DICOM PS3.5, A.4.
         """
-        element = self.elements[PIXEL_DATA]
+        element = self.elements[Tag.PIXEL_DATA]
         position, parts = element.start, []
         while True:
             marker, length = self._tag_and_length(position, element.encoding)
@@ -141,7 +140,7 @@ class DicomFile:
             if marker == _SEQUENCE_END:
                 break
             if marker != _ITEM or length == _UNDEFINED:
-                raise UnreadableImage("the DICOM file is damaged: its pixel data is out of order")
+                raise UnreadableImage("formats.dicom_fragments")
             self._step()
             self._check_end(position + length)
             parts.append((position, position + length))
@@ -152,16 +151,11 @@ class DicomFile:
     def _step(self) -> None:
         self._walked += 1
         if self._walked > MAX_ELEMENTS:
-            raise UnreadableImage(
-                f"the DICOM file has over {MAX_ELEMENTS:,} elements; no radiograph needs as many"
-            )
+            raise UnreadableImage("formats.dicom_elements", limit=MAX_ELEMENTS)
 
     def _check_end(self, end: int) -> None:
         if end > len(self.content):
-            raise UnreadableImage(
-                "the DICOM file ends early, or is damaged: an element reaches beyond its end; "
-                "send the complete file"
-            )
+            raise UnreadableImage("formats.dicom_ends_early")
 
     def _tag_and_length(self, position: int, encoding: Encoding) -> tuple[int, int]:
         self._check_end(position + 8)
@@ -171,11 +165,11 @@ class DicomFile:
     def _header(self, position: int, encoding: Encoding) -> tuple[int, int, int, Encoding]:
         """Return tag, length, where the value starts, and the encoding of what it holds."""
         tag, length = self._tag_and_length(position, encoding)
-        kind = self.content[position + 4 : position + 6]
-        # Some writers fall back to elements without a type inside a file that has types.
-        if not encoding.explicit or tag >> 16 == 0xFFFE or not _is_kind(kind):
+        vr = self.content[position + 4 : position + 6]
+        # Some writers fall back to elements without a VR inside a file that has VRs.
+        if not encoding.explicit or tag >> 16 == 0xFFFE or not _is_vr(vr):
             return tag, length, position + 8, Encoding(False, encoding.little)
-        if kind not in _LONG_VRS:
+        if vr not in _LONG_VRS:
             (length,) = struct.unpack_from(f"{encoding.order}H", self.content, position + 6)
             return tag, length, position + 8, encoding
         self._check_end(position + 12)
@@ -191,13 +185,13 @@ class DicomFile:
                 return
             if length == _UNDEFINED:
                 yield Element(tag, start, None, inner)
-                if tag == PIXEL_DATA:
+                if tag == Tag.PIXEL_DATA:
                     return
                 position = self._skip(start, inner)
             else:
                 self._check_end(start + length)
                 yield Element(tag, start, start + length, inner)
-                if tag == PIXEL_DATA:
+                if tag == Tag.PIXEL_DATA:
                     return
                 position = start + length
 
@@ -213,7 +207,7 @@ class DicomFile:
                 tag, length = self._tag_and_length(position, encoding)
                 start, closes = position + 8, tag == _SEQUENCE_END
                 if not closes and tag != _ITEM:
-                    raise UnreadableImage("the DICOM file is damaged: a sequence is out of order")
+                    raise UnreadableImage("formats.dicom_sequence")
             if closes:
                 inside_item.pop()
                 position = start
@@ -225,30 +219,22 @@ class DicomFile:
             self._check_end(position)
         return position
 
-    def _collect(
-        self, position: int, end: int, encoding: Encoding, wanted: Collection[int]
-    ) -> None:
+    def _collect(self, position: int, end: int, encoding: Encoding) -> None:
         for element in self._walk(position, end, encoding):
-            if element.tag in wanted:
+            if element.tag in TAGS:
                 self.elements.setdefault(element.tag, element)
 
 
-def name_tag(tag: int) -> str:
-    """Write a tag as the standard does."""
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-
-
 def starts_dicom(content: bytes) -> bool:
-    """Say whether bytes are a DICOM file, with its 128-byte preamble or without."""
+    """Return whether bytes are a DICOM file, with its 128-byte preamble or without."""
     return _dataset_start(content) is not None
 
 
-def read_elements(content: bytes, wanted: Collection[int], limits: Limits) -> DicomFile:
-    """Read the wanted top-level elements of a DICOM file.
+def read_elements(content: bytes, limits: Limits) -> DicomFile:
+    """Read the top-level elements of a DICOM file that are in TAGS, up to the pixel data.
 
     Args:
         content: the whole file.
-        wanted: tags; the walk ends at the pixel data.
         limits: ``max_bytes`` also bounds what a deflated file may unpack to.
 
     Raises:
@@ -261,7 +247,7 @@ def read_elements(content: bytes, wanted: Collection[int], limits: Limits) -> Di
     """
     start = _dataset_start(content)
     if start is None:
-        raise UnsupportedFormat("this is no DICOM file")
+        raise UnsupportedFormat("formats.dicom_none")
     file = DicomFile(content)
     position = start
     while content[position : position + 2] == b"\x02\0":
@@ -269,19 +255,18 @@ def read_elements(content: bytes, wanted: Collection[int], limits: Limits) -> Di
         tag, length, value, _ = file._header(position, Encoding())
         position = value + length
         file._check_end(position)
-        if tag in wanted or tag == _TRANSFER_SYNTAX:
+        if tag in TAGS:
             file.elements[tag] = Element(tag, value, position, Encoding())
-    file.transfer_syntax = file.text(_TRANSFER_SYNTAX)
+    file.transfer_syntax = file.text(Tag.TRANSFER_SYNTAX)
     if file.transfer_syntax == DEFLATED:
-        meta = content[:position]
-        file.content = meta + _inflate(content, position, limits)
-    first = file.content[position : position + 8]
-    file._collect(position, len(file.content), _encoding(first, file.transfer_syntax), wanted)
+        file.content = content[:position] + _inflate(content, position, limits)
+    encoding = _encoding(file.content[position : position + 8], file.transfer_syntax)
+    file._collect(position, len(file.content), encoding)
     return file
 
 
-def _is_kind(kind: bytes) -> bool:
-    return len(kind) == 2 and kind.isalpha() and kind.isupper()
+def _is_vr(vr: bytes) -> bool:
+    return len(vr) == 2 and vr.isalpha() and vr.isupper()
 
 
 def _dataset_start(content: bytes) -> int | None:
@@ -293,35 +278,32 @@ def _dataset_start(content: bytes) -> int | None:
     if len(content) < 16:
         return None
     group, number, length = struct.unpack_from("<HHL", content)
-    kind = _is_kind(content[4:6])
-    if group == 0x0002 and number <= 0x0102 and kind:
+    explicit = _is_vr(content[4:6])
+    if group == 0x0002 and number <= 0x0102 and explicit:
         return 0
     # Without file meta information a dataset starts with the group that identifies the image.
-    if group == 0x0008 and number <= 0x0020 and (kind or length <= 64):
+    if group == 0x0008 and number <= 0x0020 and (explicit or length <= 64):
         return 0
-    if content[:3] == b"\0\x08\0" and content[3] <= 0x20 and kind:
+    if content[:3] == b"\0\x08\0" and content[3] <= 0x20 and explicit:
         return 0
     return None
 
 
 def _encoding(first: bytes, transfer_syntax: str) -> Encoding:
-    """Judge the encoding from the transfer syntax, and by the first element where that errs."""
+    """Return the encoding by the transfer syntax, corrected by the first element."""
     little = first[:1] != b"\0" if not transfer_syntax else transfer_syntax != BIG_ENDIAN
-    return Encoding(explicit=_is_kind(first[4:6]), little=little)
+    return Encoding(explicit=_is_vr(first[4:6]), little=little)
 
 
 def _inflate(content: bytes, position: int, limits: Limits) -> bytes:
-    """Unpack a deflated dataset, having first counted, keeping nothing, what it unpacks to."""
+    """Unpack a deflated dataset, once its unpacked length is counted."""
     packed = memoryview(content)[position:]
     try:
-        length, ended = count_unpacked([packed], -zlib.MAX_WBITS, limits.max_bytes + 1)
+        length, ended = count_unpacked(packed, -zlib.MAX_WBITS, limits.max_bytes + 1)
         if length > limits.max_bytes:
-            raise TooLarge(
-                f"the deflated DICOM file unpacks to more than {limits.max_bytes / 2**20:.0f} MB, "
-                "which is the most that is read"
-            )
+            raise TooLarge("formats.dicom_deflated_too_large", limit=limits.max_bytes / 2**20)
         if not ended:
-            raise UnreadableImage("the deflated DICOM file ends early; send the complete file")
+            raise UnreadableImage("formats.dicom_deflated_ends_early")
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max(1, length))
     except zlib.error as error:
-        raise UnreadableImage(f"the deflated DICOM file is damaged: {error}") from error
+        raise UnreadableImage("formats.dicom_deflated_damaged", reason=error) from error

@@ -1,4 +1,4 @@
-"""Turns a JPEG frame of a kind that only gdcm reads into samples, by a process of its own.
+"""JPEG frames that only gdcm decodes, by a process of its own.
 
 That process can crash, hang or run out of memory over a damaged frame, and nothing else does.
 """
@@ -16,19 +16,16 @@ from utils.formats.dicom import gdcm_process
 SECONDS = 60
 
 
-def decode(
-    order: Mapping[str, int | str], frame: bytes, padded: bytes, length: int
-) -> bytes | None:
+def decode(settings: Mapping[str, int | str], frame: bytes, length: int) -> tuple[bytes, str]:
     """Decode one grey JPEG frame.
 
     Args:
-        order: what ``gdcm_process.unpack`` takes.
+        settings: what ``gdcm_process.unpack`` takes.
         frame: the JPEG.
-        padded: the JPEG with bytes added at the end of its coded data.
         length: bytes that the samples must have.
 
     Returns:
-        The samples, row by row; None where the added bytes change them, because some are missing.
+        The samples, row by row, and the warnings of libjpeg, which tell whether data is missing.
 
     Raises:
         UnreadableImage: the frame is damaged or takes too long.
@@ -38,20 +35,15 @@ def decode(
         done = subprocess.run(
             # Without -P the modules beside the script would hide those of the standard library.
             [sys.executable, "-P", gdcm_process.__file__],
-            input=json.dumps({**order, "length": len(frame)}).encode() + b"\n" + frame + padded,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            input=json.dumps(settings).encode() + b"\n" + frame,
+            capture_output=True,
             timeout=SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise UnreadableImage(
-            f"the DICOM file's compressed pixels took over {SECONDS} seconds to unpack"
-        ) from error
+        raise UnreadableImage("formats.dicom_gdcm_slow", seconds=SECONDS) from error
     if done.returncode == gdcm_process.NO_GDCM:
-        raise SetupError("JPEG inside DICOM needs gdcm; install what requirements.txt names")
-    if done.returncode == gdcm_process.CUT_SHORT:
-        return None
+        raise SetupError("formats.dicom_gdcm_missing")
     if done.returncode != 0 or len(done.stdout) != length:
-        raise UnreadableImage("the DICOM file's compressed pixels are damaged")
-    return done.stdout
+        raise UnreadableImage("formats.dicom_gdcm_damaged")
+    return done.stdout, done.stderr.decode("ascii", "replace")

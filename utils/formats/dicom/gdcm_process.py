@@ -1,4 +1,4 @@
-"""Turns a JPEG frame on its standard input into samples on its output, in a process of its own.
+"""Decoder process: a JPEG frame on its standard input, samples on its output, by gdcm.
 
 gdcm ends the whole process over some damaged frames (a C++ exception that nobody catches), and an
 upload must not end a server. ``utils.formats.dicom.gdcm_codec`` starts this file by its path, so nothing
@@ -12,14 +12,13 @@ import sys
 
 MEMORY_BYTES = 4 * 2**30
 NO_GDCM = 3
-CUT_SHORT = 4
 
 
-def unpack(order: dict[str, int | str], frame: bytes) -> bytes:
+def unpack(settings: dict[str, int | str], frame: bytes) -> bytes:
     """Decode one grey JPEG frame.
 
     Args:
-        order: transfer_syntax (UID), rows, columns, allocated and stored (bits), signed (0 or 1).
+        settings: transfer_syntax (UID), rows, columns, allocated and stored (bits), signed (0 or 1).
         frame: the JPEG.
 
     Returns:
@@ -35,25 +34,23 @@ def unpack(order: dict[str, int | str], frame: bytes) -> bytes:
     element.SetValue(fragments.__ref__())
     image = gdcm.Image()
     image.SetNumberOfDimensions(2)
-    image.SetDimensions((order["columns"], order["rows"], 1))
+    image.SetDimensions((settings["columns"], settings["rows"], 1))
     image.SetDataElement(element)
     grey = gdcm.PhotometricInterpretation.GetPIType("MONOCHROME2")
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
-    syntax = gdcm.TransferSyntax.GetTSType(order["transfer_syntax"])
+    syntax = gdcm.TransferSyntax.GetTSType(settings["transfer_syntax"])
     image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-    stored, allocated = order["stored"], order["allocated"]
-    image.SetPixelFormat(gdcm.PixelFormat(1, allocated, stored, int(stored) - 1, order["signed"]))
+    stored, allocated = settings["stored"], settings["allocated"]
+    image.SetPixelFormat(
+        gdcm.PixelFormat(1, allocated, stored, int(stored) - 1, settings["signed"])
+    )
     # gdcm returns char* as str.
     samples: bytes = image.GetBuffer().encode("utf-8", "surrogateescape")
     return samples
 
 
 def main() -> int:
-    """Serve the one order on standard input.
-
-    It is a line of JSON, the frame (``length`` bytes), and the frame with bytes added at its end,
-    which change nothing unless samples are missing.
-    """
+    """Decode what comes on standard input: the settings as a line of JSON, then the frame."""
     if sys.platform != "win32":
         import resource
 
@@ -63,12 +60,8 @@ def main() -> int:
         import gdcm  # noqa: F401
     except ImportError:
         return NO_GDCM
-    order = json.loads(sys.stdin.buffer.readline())
-    frame = sys.stdin.buffer.read(order["length"])
-    samples = unpack(order, frame)
-    if unpack(order, sys.stdin.buffer.read()) != samples:
-        return CUT_SHORT
-    sys.stdout.buffer.write(samples)
+    settings = json.loads(sys.stdin.buffer.readline())
+    sys.stdout.buffer.write(unpack(settings, sys.stdin.buffer.read()))
     return 0
 
 

@@ -1,8 +1,4 @@
-"""Turns stored values into display brightness in [0, 1]: look-up tables, windows, plain stretching.
-
-Everything works in float64 on whatever shape it is given; the DICOM reader gives it the list of
-values that can occur (at most 65,536) instead of the picture, so precision costs no memory.
-"""
+"""Windows, look-up tables and plain stretching of DICOM values, in float64."""
 
 from __future__ import annotations
 
@@ -37,14 +33,14 @@ def apply_window(
         DICOM PS3.3, C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID) and C.11.2.1.3.2 (LINEAR_EXACT).
     """
     if function not in WINDOW_FUNCTIONS:
-        raise UnreadableImage(
-            f"the window's function is {function!r}; {', '.join(WINDOW_FUNCTIONS)} are known"
-        )
+        known = ", ".join(WINDOW_FUNCTIONS)
+        raise UnreadableImage("formats.dicom_window_function", function=function, known=known)
     if not (math.isfinite(center) and math.isfinite(width)):
-        raise UnreadableImage(f"the window (center {center}, width {width}) is not finite")
-    if width <= 0 or (function == "LINEAR" and width < 1):
-        least = "at least 1" if function == "LINEAR" else "above 0"
-        raise UnreadableImage(f"the window's width is {width:g}; it must be {least}")
+        raise UnreadableImage("formats.dicom_window_not_finite", center=center, width=width)
+    if function == "LINEAR" and width < 1:
+        raise UnreadableImage("formats.dicom_window_linear_width", width=width)
+    if width <= 0:
+        raise UnreadableImage("formats.dicom_window_width", width=width)
     values = np.asarray(values, np.float64)
     if function == "SIGMOID":
         # Beyond 700 the exponential leaves float64, and the outcome is 0 or 1 long before.
