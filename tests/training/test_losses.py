@@ -6,9 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from utils.imaging.content_crop import find_content_crop
-from utils.imaging.geometry import Box, Rectangle, lesion_mask, map_over_picture
-from utils.preprocess import fit
+from utils.imaging.geometry import Rectangle, map_over_picture
 from utils.training.losses import NOWHERE_MARGIN, LocationLoss, hits
 
 SIDE, SIZE = 8, 64
@@ -43,45 +41,6 @@ def losses(
     before = covered if before is None else before
     tensors = [keras.ops.convert_to_tensor(one) for one in (signed, covered, before)]
     return np.asarray(LocationLoss(shift)(tensors))[:, 0]
-
-
-def test_a_mask_lies_where_the_fitted_picture_shows_the_lesion() -> None:
-    pixels = np.random.default_rng(0).uniform(0.2, 0.5, (90, 120)).astype(np.float32)
-    pixels[:, :70] = 0.1  # a margin, which is not seen
-    pixels[30:50, 80:110] = 1.0
-    view = find_content_crop(pixels)
-    assert view == Rectangle(0, 70, 90, 50)
-    mask = lesion_mask([Box(80, 30, 30, 20)], view, SIZE)
-    shown = fit(pixels, SIZE)
-    assert mask[shown > 200].all()
-    assert not mask[shown < 150].any()
-
-
-def test_a_tiny_lesion_covers_one_pixel_at_least() -> None:
-    assert (lesion_mask([Box(1000, 700, 2, 2)], Rectangle(0, 0, 2000, 2000), SIZE) > 0).sum() == 1
-
-
-def test_a_lesion_counts_most_in_its_middle() -> None:
-    """So the map's maximum is drawn there, and not to an edge that the next pixel has missed."""
-    mask = lesion_mask([Box(16, 8, 33, 17), Box(60, 60, 3, 3)], SQUARE, SIZE)
-    assert np.unravel_index(mask.argmax(), mask.shape) == (16, 32)
-    assert mask[8, 16:49].max() < 255 / 3
-    assert (mask[8:25, 16:49] > 0).all()
-    assert mask[61, 61] > 0
-    assert np.count_nonzero(mask) == 33 * 17 + 9
-
-
-def test_a_lesion_beyond_the_edge_is_drawn_as_far_as_it_is_seen() -> None:
-    assert np.count_nonzero(lesion_mask([Box(60, 60, 10, 10)], SQUARE, SIZE)) == 16
-
-
-@pytest.mark.parametrize(("x", "y"), [(5, 150), (150, 5), (420, 150), (150, 420), (-500, -500)])
-def test_a_lesion_outside_what_is_seen_is_not_drawn(x: int, y: int) -> None:
-    assert not lesion_mask([Box(x, y, 10, 10)], Rectangle(100, 100, 300, 300), SIZE).any()
-
-
-def test_a_picture_without_boxes_has_an_empty_mask() -> None:
-    assert not lesion_mask([], SQUARE, SIZE).any()
 
 
 def test_the_loss_is_the_cross_entropy_of_where_or_nowhere() -> None:

@@ -1,1 +1,7 @@
-"""Images in memory: radiograph, geometry, content crop, overlay."""
+"""Images in memory.
+
+radiograph    one decoded radiograph, and the limits before decoding
+geometry      boxes, rectangles, the letterbox both ways, masks of boxes
+content_crop  the radiograph without its border
+overlay       coloured map over a radiograph, PNG and JPEG
+"""

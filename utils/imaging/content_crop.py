@@ -1,4 +1,4 @@
-"""Which part of a picture the network sees: the radiograph without the frame around it."""
+"""Content crop: a radiograph without the border around it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from utils.imaging.radiograph import Radiograph
 _EVEN = 4.0 / 255.0
 # So many of such lines in a row, as a share of the side, are a band.
 _LEAST_BAND = 0.04
-# What lies beyond a band is frame if it is shorter than this share of the longest that bands leave: a
+# What lies beyond a band is border if it is shorter than this share of the longest that bands leave: a
 # clock, a caption, the edge of a film, no finger beside a hand.
 _LEAST_BLOCK = 0.05
 
@@ -26,13 +26,13 @@ def crop_in_file(crop: Rectangle, radiograph: Radiograph) -> Rectangle:
 
 
 def find_content_crop(pixels: np.ndarray) -> Rectangle:
-    """Return what is left of a picture, float32 (height, width) in [0, 1], without its frame.
+    """Return the content crop of a picture, float32 (height, width) in [0, 1].
 
-    The frame is what lies beyond bands of lines of one brightness: nothing, or less than a twentieth of
+    The border is what lies beyond bands of lines of one brightness: nothing, or less than a twentieth of
     what lies between them, as the clock of a screenshot, a caption, or the side marker on collimated film.
     """
     top, left, (height, width) = 0, 0, pixels.shape
-    # A frame may lie in a frame: black bars beside a picture, above them a white page.
+    # A border may lie in a border: black bars beside a picture, above them a white page.
     while True:
         first, last = _between_bands(pixels[top : top + height, left : left + width], axis=1)
         top, height, before = top + first, last - first, height

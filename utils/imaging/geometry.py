@@ -1,4 +1,4 @@
-"""Boxes and rectangles, the letterbox there and back, and masks of boxes.
+"""Boxes and rectangles, the letterbox both ways, and masks of boxes.
 
 Coordinates are pixels, x to the right and y down, the origin at the top left corner of the picture.
 """
@@ -126,7 +126,7 @@ def map_over_picture(
         signed: float32 (cells, cells) over the network's square input.
         height, width: of the picture, pixels.
         offset: receptive-field centre offset, as a share of the square (``Bundle.map_offset``).
-        crop: content crop of the picture that the network saw; None for all of it.
+        crop: content crop of the picture; None for all of it.
 
     Returns:
         float32 (height, width) of the picture's aspect, at most MAP_SIDE long: the positive part of the
@@ -138,12 +138,12 @@ def map_over_picture(
     square = _move(square, round(offset * MAP_SIDE))
     if crop is None or (crop.height, crop.width) == (height, width):
         return square[placement(height, width, MAP_SIDE).inside]
-    seen = square[placement(crop.height, crop.width, MAP_SIDE).inside]
+    inner = square[placement(crop.height, crop.width, MAP_SIDE).inside]
     whole = placement(height, width, MAP_SIDE)
     rows = _share(crop.top, crop.height, height, whole.height)
     columns = _share(crop.left, crop.width, width, whole.width)
     layer = np.zeros((whole.height, whole.width), np.float32)
-    layer[rows, columns] = resize(seen, rows.stop - rows.start, columns.stop - columns.start)
+    layer[rows, columns] = resize(inner, rows.stop - rows.start, columns.stop - columns.start)
     return layer
 
 
@@ -201,8 +201,8 @@ def lesion_mask(boxes: Sequence[Box], crop: Rectangle, size: int) -> np.ndarray:
         left = place.left + (box.x - crop.left) * across
         rows, high = _extent(top, top + box.height * down, size)
         columns, wide = _extent(left, left + box.width * across, size)
-        drawn = 255.0 * (1.0 - (1.0 - EDGE_WEIGHT) * np.maximum.outer(high, wide))
-        mask[rows, columns] = np.maximum(mask[rows, columns], drawn.astype(np.uint8))
+        weights = 255.0 * (1.0 - (1.0 - EDGE_WEIGHT) * np.maximum.outer(high, wide))
+        mask[rows, columns] = np.maximum(mask[rows, columns], weights.astype(np.uint8))
     return mask
 
 

@@ -1,8 +1,8 @@
-"""Turns a signed activation map into what a person sees: a coloured layer, a blend, a peak.
+"""Overlay of an activation map: a coloured layer, and its blend with the radiograph.
 
 The colour scale is absolute, from 0 to the bundle's ``scale_top`` logits, so that a colour means the
 same on every picture. Inferno rises steadily in lightness, so it also reads in grey and for the
-colour-blind; its black beginning is left out, since it would not be seen on a radiograph's black.
+colour-blind; its black beginning is left out, as it is invisible on a radiograph's black.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def levels(activation: np.ndarray, height: int, width: int, scale_top: float) ->
 
     Args:
         activation: float32, not negative, logits a cell.
-        height, width: of the outcome, pixels.
+        height, width: of the result, pixels.
         scale_top: the value that gets the last level; higher ones look the same.
 
     Returns:
@@ -60,7 +60,7 @@ def blend(grey: np.ndarray, level: np.ndarray) -> np.ndarray:
 
     Args:
         grey: uint8 (height, width).
-        level: uint8 (height, width) as ``levels`` gives it.
+        level: uint8 (height, width) as ``levels`` returns it.
 
     Returns:
         uint8 (height, width, 3), blue green red.
@@ -72,7 +72,7 @@ def blend(grey: np.ndarray, level: np.ndarray) -> np.ndarray:
 
 @cache
 def _blending() -> tuple[np.ndarray, np.ndarray]:
-    """Return for each level the share of the radiograph that stays (of 255) and the colour that comes."""
+    """Return for each level the share of the radiograph that stays (of 255) and the colour added."""
     opacity = opacities()[:, None] * (STRENGTH / 255.0)
     kept = np.rint(255.0 * (1.0 - opacity[:, 0])).astype(np.uint8)
     added = np.rint(colours()[:, ::-1] * opacity).astype(np.uint8)
@@ -92,7 +92,7 @@ def png(level: np.ndarray) -> bytes:
     A palette of 256 colours with their opacities: a quarter of the bytes of four channels, and exact.
 
     Args:
-        level: uint8 (height, width) as ``levels`` gives it.
+        level: uint8 (height, width) as ``levels`` returns it.
     """
     picture = Image.fromarray(level)
     picture.putpalette(np.column_stack([colours(), opacities()]).tobytes(), "RGBA")

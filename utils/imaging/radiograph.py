@@ -1,4 +1,4 @@
-"""The record every format is decoded into, and the limits that hold before a pixel is decoded."""
+"""A decoded radiograph, and the limits that are checked before a pixel is decoded."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from utils.errors import TooLarge
 from utils.files import check_length
 
 MEGAPIXEL = 1_000_000
-# The longest side in pixels that anything here needs: the network's input and the pictures that are shown
-# are no larger. A format that can be decoded at a half, a quarter or an eighth of its size, at a fraction
+# Longest side in pixels that is needed: the network's input and the pictures on a page are no larger. A format that can be decoded at a half, a quarter or an eighth of its size, at a fraction
 # of the time, is decoded no smaller than this.
 DETAIL = 1024
 
