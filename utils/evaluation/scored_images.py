@@ -182,7 +182,7 @@ def read_names(path: Path, samples: Sequence[Sample]) -> frozenset[str]:
             lines = csv.DictReader(stream)
             named = {line[NAME]: None for line in lines} if NAME in (lines.fieldnames or ()) else {}
     except (OSError, ValueError, csv.Error) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else fault
+        reason = fault.strerror if isinstance(fault, OSError) else str(fault)
         raise InputError("evaluation.no_table", path=path, reason=reason) from fault
     if not named:
         raise InputError("evaluation.no_image_named", path=path, column=NAME)
