@@ -138,7 +138,6 @@ def test_an_empty_file_is_named_empty():
         decode(b"")
 
 
-@pytest.mark.slow
 def test_pictures_of_no_bone_decode_as_well(shared_data):
     files = sorted(file for file in (shared_data / "ood").glob("*/*") if file.is_file())
     assert len(files) >= 45

@@ -129,7 +129,6 @@ def test_pillows_global_switch_is_left_alone():
     assert values == {False}
 
 
-@pytest.mark.slow
 def test_fracatlas_decodes_as_in_pillow(shared_data):
     files = sorted((shared_data / "fracatlas" / "images").glob("*/*.jpg"))[::60]
     short = 0
@@ -196,7 +195,6 @@ def test_a_large_progressive_jpeg_keeps_its_pixels(large):
     assert decode(whole).pixels.shape == LARGE
 
 
-@pytest.mark.slow
 def test_of_fracatlas_only_truncated_are_refused(shared_data):
     """All the small Non_fractured files, among which every truncated one is."""
     files = sorted((shared_data / "fracatlas" / "images" / "Non_fractured").glob("*.jpg"))

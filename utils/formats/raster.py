@@ -74,22 +74,25 @@ def brightness(image: Image) -> np.ndarray:
     return pixels
 
 
+def luminance(colour: np.ndarray) -> np.ndarray:
+    """Return the luminance of red, green and blue (height, width, 3) by Rec. 601, uint32."""
+    # Whole numbers that sum to 2**16, so that grey stays exactly itself.
+    weighted = colour[..., 0] * np.uint32(19595)
+    weighted += colour[..., 1] * np.uint32(38470)
+    weighted += colour[..., 2] * np.uint32(7471)
+    weighted += np.uint32(1 << 15)
+    weighted >>= np.uint32(16)
+    return weighted
+
+
 def deep_colour(samples: np.ndarray) -> np.ndarray:
     """Return 16-bit blue, green, red (and alpha) as luminance, float32 in [0, 1]."""
     if samples.ndim == 2:
         samples = samples[..., None]
     colour = samples[..., :3] if samples.shape[2] >= 3 else samples[..., :1]
     top = full_scale(int(colour.max()))
-    if colour.shape[2] == 3:
-        # Whole numbers that sum to 2**16, so that grey stays exactly itself.
-        luminance = colour[..., 2] * np.uint32(19595)
-        luminance += colour[..., 1] * np.uint32(38470)
-        luminance += colour[..., 0] * np.uint32(7471)
-        luminance += np.uint32(1 << 15)
-        luminance >>= np.uint32(16)
-    else:
-        luminance = colour[..., 0]
-    pixels = luminance.astype(np.float32)
+    grey = luminance(colour[..., ::-1]) if colour.shape[2] == 3 else colour[..., 0]
+    pixels = grey.astype(np.float32)
     pixels /= np.float32(top)
     if samples.shape[2] in (2, 4):
         pixels *= samples[..., -1].astype(np.float32) / np.float32(65535)

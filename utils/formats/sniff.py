@@ -10,36 +10,29 @@ from PIL import GifImagePlugin
 from utils.formats.raster import codec_errors
 from utils.messages import sentence
 
-# First bytes of a file, and the key of its name in the catalogue.
-_SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"%PDF", "pdf"),
-    (b"%!PS", "eps"),
-    (b"\xc5\xd0\xd3\xc6", "eps"),
-    (b"PK\x03\x04", "zip"),
-    (b"PK\x05\x06", "empty_zip"),
-    (b"\x1f\x8b", "gzip"),
-    (b"BZh", "bzip2"),
-    (b"\xfd7zXZ\0", "xz"),
-    (b"7z\xbc\xaf\x27\x1c", "7z"),
-    (b"Rar!", "rar"),
-    (b"II+\0", "bigtiff"),
-    (b"MM\0+", "bigtiff"),
-    (b"8BPS", "photoshop"),
-    (b"\0\0\x01\0", "icon"),
-    (b"\0\0\0\x0cjP  ", "jpeg_2000"),
-    (b"\xff\x4f\xff\x51", "jpeg_2000"),
-    (b"\0\0\0\x0cJXL ", "jpeg_xl"),
-    (b"\xff\x0a", "jpeg_xl"),
-    (b"\x89HDF\r\n\x1a\n", "hdf5"),
-    (b"\x7fELF", "program"),
-    (b"MZ", "program"),
-    (b"NRRD", "nrrd"),
-    (b"RIFF", "sound_or_video"),
-    (b"OggS", "sound_or_video"),
-    (b"\x1aE\xdf\xa3", "video"),
-)
+# First bytes of files by the key of their name in the catalogue.
+_SIGNATURES: dict[str, tuple[bytes, ...]] = {
+    "gif": (b"GIF87a", b"GIF89a"),
+    "pdf": (b"%PDF",),
+    "eps": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
+    "zip": (b"PK\x03\x04",),
+    "empty_zip": (b"PK\x05\x06",),
+    "gzip": (b"\x1f\x8b",),
+    "bzip2": (b"BZh",),
+    "xz": (b"\xfd7zXZ\0",),
+    "7z": (b"7z\xbc\xaf\x27\x1c",),
+    "rar": (b"Rar!",),
+    "bigtiff": (b"II+\0", b"MM\0+"),
+    "photoshop": (b"8BPS",),
+    "icon": (b"\0\0\x01\0",),
+    "jpeg_2000": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+    "jpeg_xl": (b"\0\0\0\x0cJXL ", b"\xff\x0a"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n",),
+    "program": (b"\x7fELF", b"MZ"),
+    "nrrd": (b"NRRD",),
+    "sound_or_video": (b"RIFF", b"OggS"),
+    "video": (b"\x1aE\xdf\xa3",),
+}
 _BRANDS = {b"heic": "heic", b"mif1": "heic", b"avif": "avif"}
 _TEXT_PROBE = 1024
 
@@ -65,8 +58,8 @@ def is_animated_gif(content: bytes) -> bool:
 
 
 def _kind(content: bytes) -> str:
-    for signature, kind in _SIGNATURES:
-        if content.startswith(signature):
+    for kind, signatures in _SIGNATURES.items():
+        if content.startswith(signatures):
             return kind
     if content[4:8] == b"ftyp":
         return _BRANDS.get(content[8:12], "video")

@@ -10,8 +10,8 @@ from utils.errors import TooLarge
 from utils.files import check_length
 
 MEGAPIXEL = 1_000_000
-# Longest side in pixels that is needed: the network's input and the pictures on a page are no larger. A format that can be decoded at a half, a quarter or an eighth of its size, at a fraction
-# of the time, is decoded no smaller than this.
+# Longest side in pixels that is needed: the network's input and the pictures on a page are no larger. A
+# format that can be decoded at a half, a quarter or an eighth of its size is decoded no smaller than this.
 DETAIL = 1024
 
 

@@ -79,6 +79,7 @@ def test_a_sequence_without_end_is_refused():
         decode(with_elements(nested(3)[:60]))
 
 
+@pytest.mark.slow
 def test_a_deflated_bomb_costs_less_than_50_mb():
     """256 MB of zeros in one element, deflated to a quarter of a megabyte."""
     script = """

@@ -106,6 +106,7 @@ def test_damage_gives_a_radiograph_or_our_error(seed, edits, cut):
     assert pixels.max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "others"),
     [("RG2_RLE", ("RG2_JPLL",)), ("RG3_RLE", ("RG3_JPLL", "RG3_JLSL", "RG3_J2KR"))],

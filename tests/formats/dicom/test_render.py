@@ -146,6 +146,7 @@ def test_a_contradictory_header_is_refused(options):
         decode(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["RG1_J2KI", "RG2_RLE", "RG2_J2KI", "RG3_RLE", "RG3_JLSL", "DX_highdicom"]
 )

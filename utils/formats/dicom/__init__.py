@@ -2,7 +2,7 @@
 
 reader        read_dicom, and the modalities that are refused
 elements      bounded walk over the elements of a file
-tags          elements that are read
+tags          elements that are read; names of UIDs
 layout        how the pixels are laid out
 pixels        from pixel data to stored values
 frames        headers of compressed frames; RLE

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from utils.errors import TooLarge, UnreadableImage, UnsupportedFormat
@@ -45,7 +44,6 @@ class Encoding:
 class Element:
     """Where an element's value lies in the file; ``end`` is None where no length is given."""
 
-    tag: int
     start: int
     end: int | None
     encoding: Encoding
@@ -176,24 +174,21 @@ class DicomFile:
         (length,) = struct.unpack_from(f"{encoding.order}L", self.content, position + 8)
         return tag, length, position + 12, encoding
 
-    def _walk(self, position: int, end: int, encoding: Encoding) -> Iterator[Element]:
-        """Yield the elements of one level, until an item's end, the pixel data or ``end``."""
+    def _collect(self, position: int, end: int, encoding: Encoding) -> None:
+        """Collect the elements of one level, until an item's end, the pixel data or ``end``."""
         while position + 8 <= end:
             self._step()
             tag, length, start, inner = self._header(position, encoding)
             if tag == _ITEM_END:
                 return
-            if length == _UNDEFINED:
-                yield Element(tag, start, None, inner)
-                if tag == Tag.PIXEL_DATA:
-                    return
-                position = self._skip(start, inner)
-            else:
-                self._check_end(start + length)
-                yield Element(tag, start, start + length, inner)
-                if tag == Tag.PIXEL_DATA:
-                    return
-                position = start + length
+            stop = None if length == _UNDEFINED else start + length
+            if stop is not None:
+                self._check_end(stop)
+            if tag in TAGS:
+                self.elements.setdefault(tag, Element(start, stop, inner))
+            if tag == Tag.PIXEL_DATA:
+                return
+            position = self._skip(start, inner) if stop is None else stop
 
     def _skip(self, position: int, encoding: Encoding) -> int:
         """Return the position after a sequence of undefined length, however deep it nests."""
@@ -218,11 +213,6 @@ class DicomFile:
                 position = start + length
             self._check_end(position)
         return position
-
-    def _collect(self, position: int, end: int, encoding: Encoding) -> None:
-        for element in self._walk(position, end, encoding):
-            if element.tag in TAGS:
-                self.elements.setdefault(element.tag, element)
 
 
 def starts_dicom(content: bytes) -> bool:
@@ -256,7 +246,7 @@ def read_elements(content: bytes, limits: Limits) -> DicomFile:
         position = value + length
         file._check_end(position)
         if tag in TAGS:
-            file.elements[tag] = Element(tag, value, position, Encoding())
+            file.elements[tag] = Element(value, position, Encoding())
     file.transfer_syntax = file.text(Tag.TRANSFER_SYNTAX)
     if file.transfer_syntax == DEFLATED:
         file.content = content[:position] + _inflate(content, position, limits)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
-from utils.formats import jpeg
+from utils.formats import jpeg, raster
 from utils.formats.dicom import frames, gdcm_codec
 from utils.formats.dicom.elements import DicomFile
 from utils.formats.dicom.layout import PixelLayout
-from utils.formats.dicom.tags import Tag
+from utils.formats.dicom.tags import Tag, uid_name
 from utils.formats.jpeg_markers import read_markers
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ def decode_frame(file: DicomFile, layout: PixelLayout) -> np.ndarray:
     """
     syntax = file.transfer_syntax
     if syntax not in NATIVE and syntax != RLE and syntax not in PLUGINS:
-        raise UnsupportedFormat("formats.dicom_transfer_syntax", syntax=_syntax_name(syntax))
+        name = uid_name(syntax) or repr(syntax[:64])
+        raise UnsupportedFormat("formats.dicom_transfer_syntax", syntax=name)
     if Tag.PIXEL_DATA not in file:
         raise UnreadableImage("formats.dicom_no_pixels")
     if (file.elements[Tag.PIXEL_DATA].end is None) == (syntax in NATIVE):
@@ -63,6 +64,9 @@ def decode_frame(file: DicomFile, layout: PixelLayout) -> np.ndarray:
         return _stored_bits(samples, layout) if layout.samples == 1 else _luminance(samples, layout)
     frame = file.fragments()
     precision = frames.check_frame_header(frame, layout, jpeg_2000=syntax in JPEG_2000)
+    if syntax in JPEG_LS and jpeg.END_OF_IMAGE not in frame:
+        # CharLS refuses it as well, after some seconds.
+        raise UnreadableImage("formats.dicom_frame_damaged")
     if syntax in JPEG:
         markers = read_markers(frame)
         markers.check()
@@ -108,18 +112,7 @@ def _luminance(samples: np.ndarray, layout: PixelLayout) -> np.ndarray:
     """Return the luminance of (rows, columns, 3) samples by Rec. 601, uint8."""
     if layout.photometric.startswith("YBR"):
         return samples[..., 0]
-    # Whole numbers that sum to 2**16, so that grey stays exactly itself.
-    weighted = samples[..., 0] * np.uint32(19595)
-    weighted += samples[..., 1] * np.uint32(38470)
-    weighted += samples[..., 2] * np.uint32(7471)
-    return ((weighted + np.uint32(1 << 15)) >> np.uint32(16)).astype(np.uint8)
-
-
-def _syntax_name(syntax: str) -> str:
-    from pydicom.uid import UID_dictionary
-
-    entry = UID_dictionary.get(syntax)
-    return entry[0] if entry else repr(syntax[:64])
+    return raster.luminance(samples).astype(np.uint8)
 
 
 def _native(file: DicomFile, layout: PixelLayout) -> np.ndarray:

@@ -9,7 +9,7 @@ from utils.formats.dicom.elements import DicomFile, read_elements
 from utils.formats.dicom.layout import read_layout
 from utils.formats.dicom.pixels import decode_frame
 from utils.formats.dicom.render import render
-from utils.formats.dicom.tags import Tag
+from utils.formats.dicom.tags import Tag, uid_name
 from utils.imaging.radiograph import Limits, Radiograph
 from utils.messages import sentence
 
@@ -69,12 +69,6 @@ def _check_modality(file: DicomFile) -> None:
         found = sentence("formats.modality_none")
     else:
         return
-    name = f" ({_class_name(sop_class)})" if sop_class else ""
+    name = uid_name(sop_class) or sentence("formats.sop_class", uid=sop_class[:64])
+    name = f" ({name})" if sop_class else ""
     raise NotARadiograph("formats.dicom_other_modality", found=found, name=name)
-
-
-def _class_name(sop_class: str) -> str:
-    from pydicom.uid import UID_dictionary
-
-    entry = UID_dictionary.get(sop_class)
-    return entry[0] if entry else sentence("formats.sop_class", uid=sop_class[:64])

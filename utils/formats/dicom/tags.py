@@ -1,4 +1,4 @@
-"""Tags of the DICOM elements that are read. PS3.6, chapter 6."""
+"""Tags of the DICOM elements that are read, and names of UIDs. PS3.6, chapter 6 and annex A."""
 
 from __future__ import annotations
 
@@ -36,3 +36,11 @@ class Tag(IntEnum):
     FLOAT_PIXELS = 0x7FE00008
     DOUBLE_PIXELS = 0x7FE00009
     PIXEL_DATA = 0x7FE00010
+
+
+def uid_name(uid: str) -> str | None:
+    """Return the name of a transfer syntax or SOP class, None for an unknown UID."""
+    from pydicom.uid import UID_dictionary
+
+    entry = UID_dictionary.get(uid)
+    return entry[0] if entry else None
