@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = (pytest.param("app", marks=pytest.mark.slow), "train", "evaluate", "predict")
+BASE = ("cli", "errors", "files", "messages", "registry")
 HEAVY = {
     *("tensorflow", "keras", "jax", "torch", "openvino"),
     *("pydicom", "matplotlib", "sklearn", "tensorboard"),
@@ -76,6 +77,33 @@ def test_code_imports_no_tests_but_their_support():
     allowed = ("tests.support.", "benchmarks")
     assert [f for f in found if f[0] != "benchmarks" or not f[1].startswith(allowed)] == []
     assert ("benchmarks", "tests.support.pictures") in found
+
+
+def _imported(text: str) -> set[str]:
+    """Return the packages that a module imports anywhere but under ``if TYPE_CHECKING``."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(text)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+        waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def test_the_base_needs_the_standard_library_only():
+    for name in BASE:
+        foreign = _imported(_modules()[f"{name}.py"]) - set(sys.stdlib_module_names) - {"utils"}
+        assert foreign == set(), name
+
+
+def test_only_root_scripts_import_the_settings():
+    assert [name for name, text in _modules().items() if "config" in _imported(text)] == []
+    assert "config" in _imported((ROOT / "app.py").read_text())
 
 
 def _packages_loaded_by(*arguments: str) -> set[str]:
