@@ -265,7 +265,7 @@ def variants(bundle: Bundle) -> None:
         found = [one for one in request.profiling_info if one.node_type == "Gather"]
         gather = sum(one.real_time.total_seconds() for one in found) * 1000 / count
         rows.append((what, f"{spent:.1f}", f"{gather:.2f}"))
-    table(("graph", "an image, ms", "of it: looking grey levels up, ms"), rows)
+    table(("graph", "an image, ms", "of it: grey-level table, ms"), rows)
     spent = _timed(lambda: scale(images[:1], bundle.preprocess.scaling))
     print(f"the same look-up by numpy before the graph: {spent:.2f} ms an image\n")
 

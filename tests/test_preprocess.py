@@ -17,7 +17,7 @@ from utils.preprocess import (
 )
 
 
-def test_a_tall_picture_is_centred_between_black_margins() -> None:
+def test_a_tall_picture_is_centred_on_black() -> None:
     fitted = fit(np.ones((96, 48), np.float32), 64)
     assert fitted.shape == (64, 64)
     assert fitted.dtype == np.uint8
@@ -26,7 +26,7 @@ def test_a_tall_picture_is_centred_between_black_margins() -> None:
     assert not fitted[:, 48:].any()
 
 
-def test_a_picture_of_the_right_size_keeps_its_grey_levels() -> None:
+def test_an_equal_size_keeps_the_grey_levels() -> None:
     levels = np.arange(64 * 64).reshape(64, 64) % 256
     assert np.array_equal(fit((levels / 255).astype(np.float32), 64), levels)
 
@@ -72,11 +72,11 @@ def test_a_specification_survives_the_sidecar() -> None:
         {"image_size": 64, "scaling": "torch", "fit": "crop"},
     ],
 )
-def test_a_specification_that_this_code_cannot_follow_is_refused(wrong: dict) -> None:
+def test_an_unknown_specification_is_refused(wrong: dict) -> None:
     with pytest.raises(BundleError):
         PreprocessSpec(**wrong)
 
 
-def test_an_unknown_scaling_is_refused_with_the_choices() -> None:
+def test_an_unknown_scaling_names_the_choices() -> None:
     with pytest.raises(UnknownName, match=", ".join(SCALINGS)):
         PreprocessSpec(64, "imagenet")

@@ -65,6 +65,8 @@ class PreprocessSpec:
         UnknownName: a scaling that is not in SCALINGS.
     """
 
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 -- for the sidecar's schema
+
     image_size: int
     scaling: str
     fit: str = LETTERBOX

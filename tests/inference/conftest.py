@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.bundles import tiny_bundle
 from tests.support.pictures import draw_radiograph, encode
+from utils.inference.engine import Engine, load_engine
+from utils.inference.openvino_engine import OpenVINOEngine
 from utils.inference.predictor import Predictor, load_predictor
 
 
@@ -18,12 +20,39 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def predictor(model: Path) -> Predictor:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of its graph."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="package")
+def predictor(model: Path, cache: Path) -> Predictor:
     """A predictor of that bundle."""
-    return load_predictor(model)
+    return load_predictor(model, cache=cache)
+
+
+@pytest.fixture(scope="package")
+def openvino(predictor: Predictor) -> Engine:
+    """Its engine."""
+    assert predictor.engine.kind == "openvino"
+    return predictor.engine
+
+
+@pytest.fixture(scope="package")
+def tensorflow(model: Path) -> Engine:
+    """The reference engine of the same bundle."""
+    return load_engine(model, "tensorflow")
 
 
 @pytest.fixture(scope="package")
 def png() -> bytes:
     """A drawn radiograph that is large enough to get no warning."""
     return encode(draw_radiograph(300, 220))
+
+
+@pytest.fixture(scope="package")
+def shared(model: Path, cache: Path, openvino: Engine) -> OpenVINOEngine:
+    """An engine of one thread, of two for a forward pass that is alone."""
+    engine = load_engine(model, cache=cache, threads=1, lone_threads=2)
+    assert isinstance(engine, OpenVINOEngine)
+    return engine

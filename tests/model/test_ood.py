@@ -1,4 +1,4 @@
-"""Familiarity: a Mahalanobis distance, two borders, and limits that radiographs seldom pass."""
+"""Out-of-distribution detector: distance, classifiers, limits, codes."""
 
 from __future__ import annotations
 
@@ -35,49 +35,47 @@ def cloud(count: int, middle: float, seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def fitted() -> OODDetector:
-    """Familiar with a cloud at 0; strangers are at 6, inverted radiographs at -6."""
+    """Fitted to radiographs at 0, other pictures at 6, inverted radiographs at -6."""
     return fit_ood_detector(cloud(600, 0, 1), cloud(400, 0, 2), cloud(200, 6, 3), cloud(200, -6, 4))
 
 
-def test_the_distance_is_mahalanobis_of_a_shrunk_gaussian(fitted: OODDetector) -> None:
-    familiar, asked = cloud(600, 0, 1).astype(np.float64), cloud(5, 2, 9)
-    spread = familiar.std(axis=0)
-    gaussian = LedoitWolf(assume_centered=True).fit((familiar - familiar.mean(axis=0)) / spread)
+def test_the_distance_is_mahalanobis_shrunk(fitted: OODDetector) -> None:
+    training, others = cloud(600, 0, 1).astype(np.float64), cloud(5, 2, 9)
+    spread = training.std(axis=0)
+    gaussian = LedoitWolf(assume_centered=True).fit((training - training.mean(axis=0)) / spread)
     inverse = np.linalg.inv(gaussian.covariance_ * np.outer(spread, spread))
-    expected = [mahalanobis(row, familiar.mean(axis=0), inverse) / CHANNELS**0.5 for row in asked]
-    np.testing.assert_allclose(fitted.scores(asked)[UNLIKE_TRAINING], expected, rtol=0.01)
+    expected = [mahalanobis(row, training.mean(axis=0), inverse) / CHANNELS**0.5 for row in others]
+    np.testing.assert_allclose(fitted.scores(others)[UNLIKE_TRAINING], expected, rtol=0.01)
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_doubt_is_raised_without_cause_as_seldom_as_it_says(
-    fitted: OODDetector, code: str
-) -> None:
+def test_false_alarms_are_as_rare_as_stated(fitted: OODDetector, code: str) -> None:
     fresh = cloud(4000, 0, 5)
     raised = np.mean([code in fitted.codes(row) for row in fresh])
     assert raised <= 2 * FALSE_ALARMS[code] + 0.005
 
 
-def test_what_is_learned_of_is_told_apart(fitted: OODDetector) -> None:
+def test_known_kinds_get_their_codes(fitted: OODDetector) -> None:
     assert all(NOT_A_RADIOGRAPH in fitted.codes(row) for row in cloud(50, 6, 6))
     assert all(INVERTED in fitted.codes(row) for row in cloud(50, -6, 7))
     assert not any(NOT_A_RADIOGRAPH in fitted.codes(row) for row in cloud(50, -6, 7))
 
 
-def test_something_never_seen_of_another_kind_is_unsupported(fitted: OODDetector) -> None:
-    # Away from all, along both borders: neither towards strangers nor towards what is inverted.
+def test_an_unknown_kind_is_an_unsupported_region(fitted: OODDetector) -> None:
+    # Away from all, along both borders: neither towards other pictures nor towards inverted ones.
     along = np.linalg.qr(np.column_stack([fitted.borders, np.eye(CHANNELS)]))[0][:, 2]
     aside = fitted.mean + 12 * along @ np.linalg.inv(fitted.whitening)
     assert fitted.codes(aside.astype(np.float32)) == (UNSUPPORTED_REGION,)
 
 
-def test_beyond_the_border_itself_a_stranger_need_not_be_far_away(fitted: OODDetector) -> None:
+def test_beyond_the_border_distance_is_not_needed(fitted: OODDetector) -> None:
     near = replace(fitted, limits={**fitted.limits, UNLIKE_TRAINING: 1e9, UNSUPPORTED_REGION: 1e9})
     assert all(near.codes(row) == (NOT_A_RADIOGRAPH,) for row in cloud(50, 6, 6))
     assert not any(NOT_A_RADIOGRAPH in near.codes(row) for row in cloud(400, 0, 7))
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("exceeded", "codes"),
     [
         ((), ()),
         ((UNLIKE_TRAINING,), (UNLIKE_TRAINING,)),
@@ -89,13 +87,13 @@ def test_beyond_the_border_itself_a_stranger_need_not_be_far_away(fitted: OODDet
         ((UNLIKE_TRAINING, NOT_A_RADIOGRAPH, INVERTED), (NOT_A_RADIOGRAPH,)),
     ],
 )
-def test_of_the_doubts_about_distance_the_gravest_is_told(
-    said: tuple[str, ...], told: tuple[str, ...]
+def test_the_most_severe_code_stands_alone(
+    exceeded: tuple[str, ...], codes: tuple[str, ...]
 ) -> None:
-    assert fixed_ood_detector(*said, channels=4).codes(np.ones(4, np.float32)) == told
+    assert fixed_ood_detector(*exceeded, channels=4).codes(np.ones(4, np.float32)) == codes
 
 
-def test_arrays_that_do_not_fit_together_are_refused() -> None:
+def test_arrays_that_do_not_fit_are_refused() -> None:
     whole = fixed_ood_detector(channels=4)
     with pytest.raises(SetupError, match="do not fit together"):
         OODDetector(whole.mean, whole.whitening[:3], whole.borders, whole.offsets, whole.limits)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tests.support.logits import overlapping_logits
-from utils.errors import InputError
+from utils.errors import DatasetError, InputError
 from utils.model.calibration import Calibration, fit_calibration
 from utils.model.operating_point import choose_operating_point
 
 
-def test_the_threshold_is_the_highest_that_keeps_the_sensitivity():
+def test_the_threshold_keeps_the_sensitivity():
     positives = np.array([0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5, 0.2])
     negatives = np.array([0.55, 0.45, 0.4, 0.3, 0.1, 0.05])
     scores = np.r_[positives, negatives]
@@ -29,9 +29,9 @@ def test_the_threshold_is_the_highest_that_keeps_the_sensitivity():
 
 
 @pytest.mark.parametrize("sensitivity", [0.5, 0.8, 0.9, 0.95, 1.0])
-def test_no_higher_observed_probability_would_keep_the_sensitivity(sensitivity):
+def test_no_higher_threshold_keeps_it(sensitivity):
     logits, labels = overlapping_logits(300, seed=3)
-    scores = Calibration().probability(logits)
+    scores = Calibration(1.0, 0.0).probability(logits)
     threshold = choose_operating_point(scores, labels, sensitivity=sensitivity).threshold
     assert (scores[labels == 1] >= threshold).mean() >= sensitivity
     above = scores[(scores > threshold) & (labels == 1)].min()
@@ -39,7 +39,7 @@ def test_no_higher_observed_probability_would_keep_the_sensitivity(sensitivity):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_doubt_zone_contains_the_threshold_and_half_of_the_errors(seed):
+def test_the_doubtful_zone_holds_half_of_the_errors(seed):
     logits, labels = overlapping_logits(500, seed)
     scores = fit_calibration(logits, labels).probability(logits)
     point = choose_operating_point(scores, labels)
@@ -51,25 +51,25 @@ def test_the_doubt_zone_contains_the_threshold_and_half_of_the_errors(seed):
     assert ((scores >= upper) & (labels == 0)).sum() <= alarms / 2
 
 
-def test_ten_positives_at_nine_tenths_need_nine_whatever_the_rounding():
+def test_nine_tenths_of_ten_positives_are_nine():
     scores = np.linspace(0.1, 1.0, 10)
     point = choose_operating_point(np.r_[scores, 0.0], [1] * 10 + [0], sensitivity=0.9)
     assert (scores >= point.threshold).sum() == 9
 
 
-def test_a_perfect_ranking_is_cut_in_the_middle_of_the_gap():
+def test_a_gap_is_cut_in_its_middle():
     point = choose_operating_point([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], sensitivity=1.0)
     assert point.threshold == pytest.approx(0.5)
     assert point.doubt == (point.threshold, point.threshold)
 
 
-def test_probabilities_that_are_all_the_same_are_all_called_positive():
+def test_equal_probabilities_are_all_positive():
     point = choose_operating_point([0.3] * 4, [0, 1, 0, 1])
     assert 0.29 < point.threshold < 0.3
     assert point.doubt[0] <= point.threshold <= point.doubt[1]
 
 
-def test_the_rule_names_what_it_reached_and_how_sure_that_is():
+def test_the_rule_names_sensitivity_and_interval():
     point = choose_operating_point([0.1, 0.3, 0.2, 0.8, 0.9], [0, 0, 1, 1, 1], sensitivity=0.6)
     # Wilson interval of 2 of 3 by its formula.
     z = 1.959963984540054
@@ -81,11 +81,17 @@ def test_the_rule_names_what_it_reached_and_how_sure_that_is():
 
 
 @pytest.mark.parametrize("sensitivity", [0.0, -0.1, 1.1])
-def test_a_sensitivity_that_no_threshold_has_is_refused(sensitivity):
+def test_an_impossible_sensitivity_is_refused(sensitivity):
     with pytest.raises(InputError, match="above 0 and at most 1"):
         choose_operating_point([0.1, 0.9], [0, 1], sensitivity=sensitivity)
 
 
-def test_logits_given_as_probabilities_are_refused():
+def test_logits_are_no_probabilities():
     with pytest.raises(InputError, match="calibrate the logits first"):
         choose_operating_point([-1.0, 2.0], [0, 1])
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1]])
+def test_a_part_with_one_class_is_refused(labels):
+    with pytest.raises(DatasetError, match="both classes"):
+        choose_operating_point([0.1, 0.2, 0.3], labels)

@@ -12,12 +12,12 @@ import numpy as np
 
 from utils.model.architectures import ARCHITECTURES
 from utils.model.bundle_writer import save_bundle
+from utils.model.calibration import Calibration
 from utils.model.manifest import TrainingManifest
 from utils.model.ood import CODES, OODDetector
 from utils.model.self_test import self_test_input
 from utils.model.sidecar import (
     CHECKSUM,
-    CalibrationSection,
     Decision,
     Labels,
     checksum,
@@ -60,7 +60,7 @@ def tiny_bundle(
         regions=regions,
         labels=Labels(meaning="A positive answer means that the drawn bone has a gap."),
         decision=Decision(
-            calibration=CalibrationSection(slope=1.0, intercept=0.0),
+            calibration=Calibration(1.0, 0.0),
             threshold=threshold,
             chosen_by="fixed by the test",
             doubt=doubt,
@@ -89,6 +89,12 @@ def altered_sidecar(model: Path) -> Iterator[dict[str, Any]]:
     yield content
     content[CHECKSUM] = checksum(content)
     path.write_text(json.dumps(content))
+
+
+def alter_sidecar(model: Path, change: dict[str, Any], section: str | None = None) -> None:
+    """Change fields of a sidecar or of one of its sections, with a new checksum."""
+    with altered_sidecar(model) as content:
+        (content[section] if section else content).update(change)
 
 
 def fixed_ood_detector(*codes: str, channels: int = 192) -> OODDetector:

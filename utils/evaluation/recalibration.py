@@ -7,7 +7,7 @@ are reported afterwards are of the rest. The model that was evaluated is never c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from utils.model.bundle_writer import save_variant
 from utils.model.calibration import Calibration, fit_calibration
 from utils.model.manifest import TrainingManifest
 from utils.model.operating_point import choose_operating_point
-from utils.model.sidecar import CalibrationSection, Decision
+from utils.model.sidecar import Decision
 
 FITTING, REST = "fitting", "rest"
 SHARES = {FITTING: 0.5, REST: 0.5}
@@ -211,8 +211,7 @@ def _decision(
         probability = np.asarray(calibration.probability(logit))
         point = choose_operating_point(probability, labels, sensitivity=sensitivity, part=FITTING)
         threshold, doubt, chosen_by = point.threshold, point.doubt, point.chosen_by
-    section = CalibrationSection(slope=calibration.slope, intercept=calibration.intercept)
-    return Decision(calibration=section, threshold=threshold, chosen_by=chosen_by, doubt=doubt)
+    return Decision(calibration=calibration, threshold=threshold, chosen_by=chosen_by, doubt=doubt)
 
 
 def _degraded(before: schema.Figures, after: schema.Figures) -> tuple[str, ...]:
@@ -233,7 +232,7 @@ def _degraded(before: schema.Figures, after: schema.Figures) -> tuple[str, ...]:
 def _values(decision: Decision) -> schema.DecisionValues:
     """Return a decision's numbers, flat."""
     return schema.DecisionValues(
-        **dict(decision.calibration), threshold=decision.threshold, doubt=decision.doubt
+        **asdict(decision.calibration), threshold=decision.threshold, doubt=decision.doubt
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.errors import BundleError, SetupError
 from utils.gradcam import Outputs
-from utils.inference.graph_cache import Graph, load_graph
+from utils.inference.graph_cache import load_graph
 from utils.inference.openvino_engine import PRECISIONS, TOLERANCE_FACTOR, OpenVINOEngine
 from utils.inference.openvino_runtime import EngineUnavailable, import_openvino
 from utils.inference.tensorflow_engine import TensorFlowEngine
@@ -91,10 +91,10 @@ def load_engine(
         UnknownName: no such engine or precision.
     """
     started = time.perf_counter()
-    loader = ENGINES[kind]
+    load = ENGINES[kind]
     PRECISIONS[precision]
     bundle = read_bundle(path)
-    engine = loader(bundle, cache, Threads(threads, lone_threads, streams), precision)
+    engine = load(bundle, cache, Options(threads, lone_threads, streams, precision))
     log.info(
         "%s engine ready: %s %s in %.1f s",
         engine.kind,
@@ -106,56 +106,45 @@ def load_engine(
 
 
 @dataclass(frozen=True)
-class Threads:
-    """Threads and streams of one engine, see ``load_engine``."""
+class Options:
+    """Options of one engine, see ``load_engine``."""
 
     threads: int | None
     lone_threads: int | None
     streams: int | None
+    precision: str
 
 
-Loader = Callable[[Bundle, Path | None, Threads, str], Engine]
+Loader = Callable[[Bundle, Path | None, Options], Engine]
 
 
-def _load_openvino(bundle: Bundle, cache: Path | None, threads: Threads, precision: str) -> Engine:
+def _load_openvino(bundle: Bundle, cache: Path | None, options: Options) -> Engine:
     try:
         import_openvino()  # First: an export takes seconds.
         graph = load_graph(bundle, cache)
-        try:
-            return _self_tested(_openvino_engine(bundle, graph, threads, precision))
-        except SetupError as fault:
-            if graph.fresh:
-                raise
-            # An earlier version of this code may have exported it.
-            log.warning("the cached graph fails its self-test (%s); exporting it again", fault)
-            graph = load_graph(bundle, cache, anew=True)
-            return _self_tested(_openvino_engine(bundle, graph, threads, precision))
+        while True:
+            try:
+                return _self_tested(OpenVINOEngine(bundle, graph, **asdict(options)))
+            except SetupError as fault:
+                if graph.fresh:
+                    raise
+                # An earlier version of this code may have exported it.
+                log.warning("the cached graph fails its self-test (%s); exporting it again", fault)
+                graph = load_graph(bundle, cache, anew=True)
     except EngineUnavailable as fault:
         log.warning("TensorFlow runs the network instead of OpenVINO, in float32: %s", fault)
         try:
-            return _self_tested(TensorFlowEngine(bundle, threads=threads.threads))
+            return _self_tested(TensorFlowEngine(bundle, threads=options.threads))
         except BundleError:
             raise
         except SetupError as other:
-            raise SetupError(
-                "inference.no_engine", openvino=str(fault), tensorflow=str(other)
-            ) from other
+            raise SetupError("inference.no_engine", openvino=fault, tensorflow=other) from other
 
 
-def _openvino_engine(
-    bundle: Bundle, graph: Graph, threads: Threads, precision: str
-) -> OpenVINOEngine:
-    return OpenVINOEngine(bundle, graph, precision=precision, **asdict(threads))
-
-
-def _load_tensorflow(
-    bundle: Bundle, cache: Path | None, threads: Threads, precision: str
-) -> Engine:
-    if precision != DEFAULT_PRECISION:
-        raise SetupError(
-            "inference.tensorflow_precision", supported=DEFAULT_PRECISION, precision=precision
-        )
-    return _self_tested(TensorFlowEngine(bundle, threads=threads.threads))
+def _load_tensorflow(bundle: Bundle, cache: Path | None, options: Options) -> Engine:
+    if options.precision != DEFAULT_PRECISION:
+        raise SetupError("inference.tensorflow_precision", precision=options.precision)
+    return _self_tested(TensorFlowEngine(bundle, threads=options.threads))
 
 
 def _self_tested(engine: Engine) -> Engine:

@@ -1,8 +1,8 @@
 """Cache of a bundle's OpenVINO graph; a child process exports what is missing.
 
 A graph is code that will run, so it is read only from a folder that nobody else can write to. An entry is one
-file: a header with a checksum, the weights, the graph. A missing, stale or damaged entry is exported again; a
-graph that cannot be stored is used by this process alone.
+file: a checksum, the length of the weights, the weights, the graph. A missing, stale or damaged entry is
+exported again; a graph that cannot be stored is used by this process alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -27,19 +27,17 @@ import numpy as np
 from utils.errors import BundleError
 from utils.files import atomic_write, check_private_folder
 from utils.inference.graph_export import BUNDLE_FAULT, DONE, EXPORT_VERSION, GRAPH, WEIGHTS
-from utils.inference.openvino_runtime import EngineUnavailable, installed_version
+from utils.inference.openvino_runtime import EngineUnavailable
 from utils.model.bundle import Bundle
 
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
-# A page, so that the weights behind it stay aligned.
-_HEADER = 4096
+# Bytes of an entry's SHA-256 and of the length of its weights.
+_DIGEST, _LENGTH = 32, 8
 # An export takes some ten seconds on two idle cores, minutes when many workers start on few busy ones.
 _EXPORT_SECONDS = 300
 _KEPT_ENTRIES = 8
-_ABANDONED_SECONDS = 3600
-_WORK = "export-"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,14 +87,14 @@ def load_graph(bundle: Bundle, cache: Path | None = None, *, anew: bool = False)
         check_private_folder(folder)
     except OSError as fault:
         log.warning("the graph cannot be cached (%s); it is exported at every start", fault)
-        return _export(bundle, None)
+        return _export(bundle)
     path = folder / f"{_key(bundle)}.graph"
     graph = None if anew else _read(path)
     if graph is None:
         with _lock(path.with_suffix(".lock")):
             graph = None if anew else _read(path)
             if graph is None:
-                graph = _export(bundle, folder)
+                graph = _export(bundle)
                 _store(graph, path)
     return graph
 
@@ -111,7 +109,7 @@ def _key(bundle: Bundle) -> str:
         "preprocess": bundle.preprocess.as_json(),
         "machine": platform.machine(),
         # TensorFlow's is not among them: a machine that only serves may lack it.
-        "openvino": installed_version("openvino"),
+        "openvino": version("openvino"),
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{bundle.architecture}-{digest[:32]}"
@@ -121,46 +119,32 @@ def _read(path: Path) -> Graph | None:
     """Read an entry; None where it is missing or damaged."""
     try:
         content = np.fromfile(path, np.uint8)
-        header = json.loads(content[:_HEADER].tobytes())
-        body, length = content[_HEADER:], int(header["weights"])
-        whole = _checksum(length, body.data) == header["sha256"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
+    except OSError as fault:
+        log.warning("%s cannot be read (%s); exporting the graph again", path.name, fault)
+        return None
+    digest, body = content[:_DIGEST].tobytes(), content[_DIGEST:]
+    if hashlib.sha256(body.data).digest() != digest:
         log.warning("%s is damaged; exporting the graph again", path.name)
         return None
-    return Graph(body[length:].tobytes(), body[:length], fresh=False)
+    end = _LENGTH + int.from_bytes(body[:_LENGTH].tobytes())
+    return Graph(body[end:].tobytes(), body[_LENGTH:end], fresh=False)
 
 
 def _store(graph: Graph, path: Path) -> None:
-    """Write an entry and remove old ones."""
-    length = graph.weights.size
-    header = {"weights": length, "sha256": _checksum(length, graph.weights.data, graph.xml)}
+    """Write an entry, and remove all but the newest."""
+    body = graph.weights.size.to_bytes(_LENGTH) + graph.weights.tobytes() + graph.xml
     try:
-        with atomic_write(path) as part, part.open("wb") as stream:
-            stream.write(json.dumps(header).encode().ljust(_HEADER))
-            stream.write(graph.weights.data)
-            stream.write(graph.xml)
+        with atomic_write(path) as part:
+            part.write_bytes(hashlib.sha256(body).digest() + body)
     except OSError as fault:
         log.warning("the graph cannot be cached (%s); it is exported at every start", fault)
         return
-    with suppress(OSError):  # Another process may remove the same files.
+    with suppress(OSError):  # Another process may remove the same entries.
         entries = sorted(path.parent.glob("*.graph"), key=lambda entry: entry.stat().st_mtime)
         for entry in entries[:-_KEPT_ENTRIES]:
             entry.unlink()
-        for work in path.parent.glob(f"{_WORK}*"):
-            if work.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
-                shutil.rmtree(work, ignore_errors=True)
-
-
-def _checksum(length: int, *body: bytes | memoryview) -> str:
-    """Return the checksum of an entry's weights and graph, and of the weights' length."""
-    digest = hashlib.sha256(str(length).encode())
-    for part in body:
-        digest.update(part)
-    return digest.hexdigest()
 
 
 @contextmanager
@@ -182,27 +166,21 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _export(bundle: Bundle, folder: Path | None) -> Graph:
-    """Export in a child process, into a temporary folder in the cache or the system's."""
+def _export(bundle: Bundle) -> Graph:
+    """Export in a child process, into a private temporary folder."""
     started = time.perf_counter()
-    with _work_folder(folder) as work:
-        _run_child(bundle, work)
-        xml, weights = Path(work, GRAPH).read_bytes(), np.fromfile(Path(work, WEIGHTS), np.uint8)
+    try:
+        with tempfile.TemporaryDirectory(prefix="fracture-export-") as work:
+            _run_child(bundle, work)
+            weights = np.fromfile(Path(work, WEIGHTS), np.uint8)
+            graph = Graph(Path(work, GRAPH).read_bytes(), weights, fresh=True)
+    except OSError as fault:
+        raise EngineUnavailable("inference.no_export_folder", reason=fault) from fault
     seconds = time.perf_counter() - started
     log.info(
         "exported %s %s for OpenVINO in %.1f s", bundle.architecture, bundle.sha256[:12], seconds
     )
-    return Graph(xml, weights, fresh=True)
-
-
-def _work_folder(folder: Path | None) -> tempfile.TemporaryDirectory[str]:
-    """Make a private folder in the cache, else among the system's temporary files."""
-    for parent in (folder, None):
-        try:
-            return tempfile.TemporaryDirectory(prefix=_WORK, dir=parent, ignore_cleanup_errors=True)
-        except OSError as fault:
-            reason = str(fault)
-    raise EngineUnavailable("inference.no_export_folder", reason=reason)
+    return graph
 
 
 def _run_child(bundle: Bundle, work: str) -> None:
@@ -223,8 +201,6 @@ def _run_child(bundle: Bundle, work: str) -> None:
         )
     except subprocess.TimeoutExpired as fault:
         raise EngineUnavailable("inference.export_timeout", seconds=_EXPORT_SECONDS) from fault
-    except OSError as fault:
-        raise EngineUnavailable("inference.export_not_started", reason=str(fault)) from fault
     if done.returncode == DONE:
         return
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]

@@ -50,7 +50,7 @@ def export(bundle: Bundle, folder: Path) -> None:
         # float32 weights: the precision is chosen when the graph is compiled.
         openvino.save_model(model, folder / GRAPH, compress_to_fp16=False)
     except RuntimeError as fault:
-        raise EngineUnavailable("inference.unsupported_network", reason=str(fault)) from fault
+        raise EngineUnavailable("inference.unsupported_network", reason=fault) from fault
     frozen.unlink()
 
 

@@ -77,11 +77,8 @@ class OpenVINOEngine:
     Args:
         bundle: a checked bundle.
         graph: the bundle's, as ``graph_cache.load_graph`` returns it.
-        threads: of this process; None for one a core.
-        lone_threads: of a request that is alone; None for ``threads``. If they are more, the network is
-            compiled a second time, since the number is fixed at compilation.
-        streams: requests computed at the same time, each by ``threads / streams`` threads.
-        precision: name in PRECISIONS.
+        threads, lone_threads, streams, precision: see ``engine.load_engine``. If ``lone_threads`` are more
+            than ``threads``, the network is compiled a second time, since the number is fixed then.
 
     Raises:
         EngineUnavailable: OpenVINO does not run here.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from utils.errors import SetupError
@@ -31,12 +30,4 @@ def import_openvino() -> Any:
     try:
         return importlib.import_module("openvino")
     except (ImportError, OSError) as fault:
-        raise EngineUnavailable("inference.openvino_missing", reason=str(fault)) from fault
-
-
-def installed_version(package: str) -> str:
-    """Return an installed package's version without importing it, "" where it is missing."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
+        raise EngineUnavailable("inference.openvino_missing", reason=fault) from fault

@@ -33,7 +33,11 @@ class TensorFlowEngine:
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         tf = _tensorflow()
         if threads:
-            _limit(tf, threads)
+            try:
+                tf.config.threading.set_intra_op_parallelism_threads(threads)
+                tf.config.threading.set_inter_op_parallelism_threads(1)
+            except RuntimeError:
+                log.warning("TensorFlow is initialised already and keeps its number of threads")
         self.bundle = bundle
         self.threads = self.lone_threads = threads
         size = bundle.preprocess.image_size
@@ -87,15 +91,7 @@ def _tensorflow() -> Any:
         import keras
         import tensorflow as tf
     except ImportError as fault:
-        raise SetupError("inference.tensorflow_missing", reason=str(fault)) from fault
+        raise SetupError("inference.tensorflow_missing", reason=fault) from fault
     if keras.config.backend() != "tensorflow":
         raise SetupError("inference.wrong_backend", backend=keras.config.backend())
     return tf
-
-
-def _limit(tf: Any, threads: int) -> None:
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        log.warning("TensorFlow is initialised already and keeps its number of threads")

@@ -1,4 +1,4 @@
-"""Table of the architectures: backbone, input scaling, paper, feature maps."""
+"""Table of the architectures: backbone, input scaling, feature maps."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ class Architecture:
 
     Args:
         backbone: its class in ``keras.applications``, or "" for the one that is built here.
-        scaling: how its published weights expect the input, a name in ``preprocess.SCALINGS``.
-        paper: where it is described.
-        finer: its layers whose feature maps have twice and four times as many cells a side as the
-            last one: the fine map is made of all three.
+        scaling: that its published weights expect, a name in ``preprocess.SCALINGS``.
+        finer: its layers whose feature maps have twice and four times as many cells a side as the last
+            one; the fine map is computed from all three.
         centre_offset: receptive-field centre offset of the last feature map, pixels right and down.
             Convolutions of stride 2 that pad one side alone, or by more than half their size, move the
             centre; this is the sum over the strides 2 to 32.
@@ -25,7 +24,6 @@ class Architecture:
 
     backbone: str
     scaling: str
-    paper: str
     finer: tuple[str, str]
     centre_offset: float = 0.0
     fine_centre_offset: float = 0.0
@@ -33,57 +31,23 @@ class Architecture:
 
 DEFAULT_ARCHITECTURE = "densenet121"
 
+# Papers: VGG arXiv:1409.1556, ResNet arXiv:1512.03385, DenseNet arXiv:1608.06993, EfficientNet
+# arXiv:1905.11946, MobileNetV2 arXiv:1801.04381. The custom network has four convolution blocks.
+_POOLS = ("block4_pool", "block3_pool")
+_RESNET = ("conv4_block6_out", "conv3_block4_out")
+_DENSENET = ("pool4_relu", "pool3_relu")
+_EFFICIENTNET = ("block6a_expand_activation", "block4a_expand_activation")
+_MOBILENET = ("block_13_expand_relu", "block_6_expand_relu")
+
 ARCHITECTURES: Registry[Architecture] = Registry(
     "architecture",
     {
-        "custom": Architecture(
-            "",
-            "unit",
-            "four convolution blocks, no pretrained weights",
-            finer=("block3_pool", "block2_pool"),
-        ),
-        "vgg16": Architecture(
-            "VGG16", "caffe", "arXiv:1409.1556", finer=("block4_pool", "block3_pool")
-        ),
-        "resnet50": Architecture(
-            "ResNet50",
-            "caffe",
-            "arXiv:1512.03385",
-            finer=("conv4_block6_out", "conv3_block4_out"),
-            centre_offset=-15.5,
-            fine_centre_offset=-5.5,
-        ),
-        "densenet121": Architecture(
-            "DenseNet121",
-            "torch",
-            "arXiv:1608.06993",
-            finer=("pool4_relu", "pool3_relu"),
-            centre_offset=-1.5,
-            fine_centre_offset=-1.5,
-        ),
-        "densenet169": Architecture(
-            "DenseNet169",
-            "torch",
-            "arXiv:1608.06993",
-            finer=("pool4_relu", "pool3_relu"),
-            centre_offset=-1.5,
-            fine_centre_offset=-1.5,
-        ),
-        "efficientnetb0": Architecture(
-            "EfficientNetB0",
-            "raw",
-            "arXiv:1905.11946",
-            finer=("block6a_expand_activation", "block4a_expand_activation"),
-            centre_offset=15.5,
-            fine_centre_offset=3.5,
-        ),
-        "mobilenetv2": Architecture(
-            "MobileNetV2",
-            "tf",
-            "arXiv:1801.04381",
-            finer=("block_13_expand_relu", "block_6_expand_relu"),
-            centre_offset=15.5,
-            fine_centre_offset=3.5,
-        ),
+        "custom": Architecture("", "unit", ("block3_pool", "block2_pool")),
+        "vgg16": Architecture("VGG16", "caffe", _POOLS),
+        "resnet50": Architecture("ResNet50", "caffe", _RESNET, -15.5, -5.5),
+        "densenet121": Architecture("DenseNet121", "torch", _DENSENET, -1.5, -1.5),
+        "densenet169": Architecture("DenseNet169", "torch", _DENSENET, -1.5, -1.5),
+        "efficientnetb0": Architecture("EfficientNetB0", "raw", _EFFICIENTNET, 15.5, 3.5),
+        "mobilenetv2": Architecture("MobileNetV2", "tf", _MOBILENET, 15.5, 3.5),
     },
 )

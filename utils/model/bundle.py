@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utils.errors import BundleError, FractureError, ModelMissing, SetupError
+from utils.errors import BundleError, ModelMissing, SetupError
 from utils.files import sha256_of
-from utils.model.architectures import ARCHITECTURES
 from utils.model.calibration import Calibration
 from utils.model.manifest import TrainingManifest, manifest_path
 from utils.model.ood import OODDetector, load_ood_detector
-from utils.model.sidecar import Labels, Sidecar, read_sidecar, sidecar_path
+from utils.model.sidecar import Labels, Sidecar, read_sidecar
 from utils.model_builder import REGION, build_model, map_offset
 from utils.preprocess import PreprocessSpec
 
@@ -52,7 +51,7 @@ class Bundle:
     @property
     def preprocess(self) -> PreprocessSpec:
         """How a radiograph becomes the network's input."""
-        return PreprocessSpec(**self.sidecar.preprocess.model_dump())
+        return self.sidecar.preprocess
 
     @property
     def regions(self) -> tuple[str, ...]:
@@ -67,7 +66,7 @@ class Bundle:
     @property
     def calibration(self) -> Calibration:
         """Calibration of the logit."""
-        return Calibration(**self.sidecar.decision.calibration.model_dump())
+        return self.sidecar.decision.calibration
 
     @property
     def threshold(self) -> float:
@@ -126,15 +125,7 @@ def read_bundle(path: Path) -> Bundle:
             found=found[:12],
             expected=sidecar.weights_sha256[:12],
         )
-    bundle = Bundle(path, sidecar)
-    try:
-        ARCHITECTURES[bundle.architecture]
-        bundle.preprocess  # noqa: B018 -- constructing it checks it
-    except FractureError as error:
-        raise BundleError(
-            "model.unusable_sidecar", file=sidecar_path(path).name, reason=str(error)
-        ) from error
-    return bundle
+    return Bundle(path, sidecar)
 
 
 def read_ood_detector(bundle: Bundle) -> OODDetector | None:
@@ -150,7 +141,7 @@ def read_ood_detector(bundle: Bundle) -> OODDetector | None:
         return load_ood_detector(bundle.path, section.limits)
     except (OSError, KeyError, SetupError) as error:
         raise BundleError(
-            "model.ood_detector_missing", file=bundle.path.name, reason=str(error)
+            "model.ood_detector_missing", file=bundle.path.name, reason=error
         ) from error
 
 
@@ -178,7 +169,7 @@ def load_network(bundle: Bundle, image_size: int | None = None) -> keras.Model:
             "model.foreign_weights",
             file=bundle.path.name,
             architecture=bundle.architecture,
-            reason=str(error),
+            reason=error,
         ) from error
     return network
 

@@ -23,7 +23,6 @@ from utils.model.sidecar import (
     MapSection,
     ModelSection,
     OODSection,
-    PreprocessSection,
     Sidecar,
     sidecar_path,
     write_sidecar,
@@ -83,12 +82,12 @@ def save_bundle(
                 detail=detail,
                 heads={LOGIT: (labels.positive,), **({REGION: tuple(regions)} if regions else {})},
             ),
-            preprocess=PreprocessSection.model_validate(spec.as_json()),
+            preprocess=spec,
             labels=labels,
             decision=decision,
             map=MapSection(scale_top=scale_top, centre_offset=map_offset(network.name, detail)),
             ood_detector=section,
-            training={**training, "seen": _write_manifest(path, listed, manifest)},
+            training={**training, "seen": write_manifest(listed, manifest, path)},
             metrics=metrics,
             self_test=self_test_section(self_test),
             environment=_environment(),
@@ -128,7 +127,7 @@ def save_variant(
             raise BundleError("model.weights_altered", file=bundle.path.name)
         changes = {
             "decision": decision,
-            "training": {**training, "seen": _write_manifest(path, listed, manifest)},
+            "training": {**training, "seen": write_manifest(listed, manifest, path)},
             "metrics": metrics,
         }
         write_sidecar(sidecar, bundle.sidecar.model_copy(update=changes))
@@ -146,16 +145,6 @@ def _parts(path: Path) -> Iterator[tuple[Path, Path, Path]]:
         atomic_write(manifest_path(path)) as manifest,
     ):
         yield weights, sidecar, manifest
-
-
-def _write_manifest(model: Path, part: Path, manifest: TrainingManifest) -> dict[str, Any]:
-    """Write a training manifest and return the sidecar's ``training.seen`` section."""
-    checksum = write_manifest(part, manifest)
-    return {
-        "file": manifest_path(model).name,
-        "images": len(manifest.sha256),
-        "sha256": checksum,
-    }
 
 
 def _environment() -> dict[str, str]:

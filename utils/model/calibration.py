@@ -33,8 +33,10 @@ class Calibration:
         InputError: a slope that is not positive, or a number that is not finite.
     """
 
-    slope: float = 1.0
-    intercept: float = 0.0
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 -- for the sidecar's schema
+
+    slope: float
+    intercept: float
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.slope) and math.isfinite(self.intercept) and self.slope > 0):

@@ -51,8 +51,13 @@ def manifest_path(model: Path) -> Path:
     return model.with_suffix(".seen.json")
 
 
-def write_manifest(path: Path, manifest: TrainingManifest) -> str:
-    """Write a manifest and return the SHA-256 of its file."""
+def write_manifest(part: Path, manifest: TrainingManifest, model: Path) -> dict[str, Any]:
+    """Write the partial file of a model's manifest; return the sidecar's ``training.seen``."""
     content = json.dumps(manifest.as_json(), indent=0).encode()
-    path.write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
+    part.write_bytes(content)
+    checksum = hashlib.sha256(content).hexdigest()
+    return {
+        "file": manifest_path(model).name,
+        "images": len(manifest.sha256),
+        "sha256": checksum,
+    }

@@ -63,9 +63,7 @@ def _imagenet_weights(model: keras.Model) -> Weights:
             include_top=False, weights=IMAGENET, input_shape=(size, size, 3)
         )
     except Exception as error:  # Keras raises a bare Exception for every failed download
-        raise SetupError(
-            "model.download_failed", architecture=model.name, reason=str(error)
-        ) from error
+        raise SetupError("model.download_failed", architecture=model.name, reason=error) from error
     return {layer.name: layer.get_weights() for layer in source.layers}
 
 
@@ -75,7 +73,7 @@ def _npz_weights(model: keras.Model, path: Path) -> Weights:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except (OSError, ValueError) as error:
-        raise SetupError("model.unreadable_npz", path=path, reason=str(error)) from error
+        raise SetupError("model.unreadable_npz", path=path, reason=error) from error
     found: Weights = {}
     for layer in backbone_layers(model):
         keys = [f"{layer.name}/{variable.name}" for variable in layer.weights]
@@ -100,7 +98,7 @@ def _keras_weights(model: keras.Model, path: Path) -> Weights | None:
                 order = layers[name].attrs.get("weight_names", ())
                 found[name] = [np.asarray(layers[name][key]) for key in order]
     except (OSError, KeyError, TypeError) as error:
-        raise SetupError("model.unreadable_weights", path=path, reason=str(error)) from error
+        raise SetupError("model.unreadable_weights", path=path, reason=error) from error
     return found if len(found) == len(names) else None
 
 
@@ -113,7 +111,7 @@ def _load_by_position(model: keras.Model, path: Path) -> int:
         backbone.load_weights(path)
     except Exception as error:  # Keras and h5py raise half a dozen kinds
         raise SetupError(
-            "model.weights_do_not_fit", file=path.name, architecture=model.name, reason=str(error)
+            "model.weights_do_not_fit", file=path.name, architecture=model.name, reason=error
         ) from error
     return sum(bool(layer.weights) for layer in backbone.layers)
 
@@ -123,14 +121,8 @@ def _set_weights(model: keras.Model, found: Weights, source: str) -> int:
     layers = [layer for layer in backbone_layers(model) if layer.weights]
     without = [layer.name for layer in layers if not found.get(layer.name)]
     if without:
-        raise SetupError(
-            "model.layers_missing",
-            source=source,
-            architecture=model.name,
-            missing=len(without),
-            layers=len(layers),
-            names=", ".join(without[:3]),
-        )
+        facts = {"missing": len(without), "layers": len(layers), "names": ", ".join(without[:3])}
+        raise SetupError("model.layers_missing", source=source, architecture=model.name, **facts)
     for layer in layers:
         try:
             layer.set_weights(found[layer.name])
@@ -140,6 +132,6 @@ def _set_weights(model: keras.Model, found: Weights, source: str) -> int:
                 source=source,
                 architecture=model.name,
                 layer=layer.name,
-                reason=str(error),
+                reason=error,
             ) from error
     return len(layers)

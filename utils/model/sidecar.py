@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from utils.errors import BundleError
+from utils.errors import BundleError, FractureError
+from utils.model.architectures import ARCHITECTURES
+from utils.model.calibration import Calibration
+from utils.preprocess import PreprocessSpec
 
 # Name of the field that holds the checksum of all the others.
 CHECKSUM = "sidecar_sha256"
@@ -43,17 +46,10 @@ class Labels(_Section):
     meaning: str
 
 
-class CalibrationSection(_Section):
-    """See ``calibration.Calibration``."""
-
-    slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    intercept: Finite
-
-
 class Decision(_Section):
     """Calibration, threshold and the doubtful zone around it."""
 
-    calibration: CalibrationSection
+    calibration: Calibration
     threshold: Probability
     chosen_by: str
     doubt: tuple[Probability, Probability]
@@ -64,15 +60,6 @@ class Decision(_Section):
         if not low <= self.threshold <= high:
             raise ValueError("the doubtful zone must contain the threshold")
         return self
-
-
-class PreprocessSection(_Section):
-    """See ``preprocess.PreprocessSpec``, which also checks the values."""
-
-    image_size: int
-    scaling: str
-    fit: str
-    version: int
 
 
 class MapSection(_Section):
@@ -118,7 +105,7 @@ class Sidecar(_Section):
     schema_version: Literal[1] = 1
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     model: ModelSection
-    preprocess: PreprocessSection
+    preprocess: PreprocessSpec
     labels: Labels
     decision: Decision
     map: MapSection
@@ -127,6 +114,13 @@ class Sidecar(_Section):
     metrics: dict[str, Any]
     self_test: SelfTest = Field(alias="golden")
     environment: dict[str, Any]
+
+    @field_validator("preprocess", mode="before")
+    @classmethod
+    def _names_its_version(cls, spec: Any) -> Any:
+        if isinstance(spec, dict) and not {"fit", "version"} <= set(spec):
+            raise ValueError("fit and version must be stated")
+        return spec
 
     @field_validator("training")
     @classmethod
@@ -169,16 +163,20 @@ def read_sidecar(model: Path) -> Sidecar:
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
-        raise BundleError("model.invalid_sidecar", file=path.name, reason=str(error)) from error
+        raise BundleError("model.invalid_sidecar", file=path.name, reason=error) from error
     if not isinstance(content, dict) or CHECKSUM not in content:
         raise BundleError("model.no_checksum", file=path.name, field=CHECKSUM)
     if content.pop(CHECKSUM) != checksum(content):
         raise BundleError("model.altered_sidecar", file=path.name)
     try:
-        return Sidecar.model_validate(content)
+        sidecar = Sidecar.model_validate(content)
+        ARCHITECTURES[sidecar.model.architecture]
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise BundleError(
             "model.invalid_field", file=path.name, field=field, reason=first["msg"]
         ) from error
+    except FractureError as error:
+        raise BundleError("model.unusable_sidecar", file=path.name, reason=error) from error
+    return sidecar

@@ -29,7 +29,7 @@ from utils.model.manifest import TrainingManifest
 from utils.model.ood import OODDetector, fit_ood_detector
 from utils.model.operating_point import choose_operating_point
 from utils.model.self_test import self_test_input
-from utils.model.sidecar import CalibrationSection, Decision, Labels
+from utils.model.sidecar import Decision, Labels
 from utils.model_builder import LOGIT
 from utils.preprocess import scale
 from utils.training.config import TrainingConfig
@@ -143,9 +143,7 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: s
         regions=trainer.regions,
         labels=Labels(meaning=corpus.dataset.meaning),
         decision=Decision(
-            calibration=CalibrationSection(
-                slope=calibration.slope, intercept=calibration.intercept
-            ),
+            calibration=calibration,
             threshold=point.threshold,
             chosen_by=point.chosen_by,
             doubt=point.doubt,

@@ -41,12 +41,14 @@ class FileResult:
 class _Decoded:
     """A decoded file, with the milliseconds that it took."""
 
+    path: Path
     radiograph: Radiograph
     fitted: NetworkInput
     timing: dict[str, float]
 
 
-_Batch = list[tuple[Path, _Decoded | InputError]]
+# A file that cannot be decoded has its result already.
+_File = _Decoded | FileResult
 # Outputs of a batch and the milliseconds an image; None for a batch without an image.
 _Computed = tuple[Outputs, float] | None
 
@@ -88,7 +90,7 @@ def predict_files(
     network = ThreadPoolExecutor(1, thread_name_prefix="network")
     try:
         # The network computes a batch while the results of the previous one are drawn.
-        previous: tuple[_Batch, Future[_Computed]] | None = None
+        previous: tuple[list[_File], Future[_Computed]] | None = None
         for batch in _batches(_decode_ahead(pool, predictor, files, batch_size), batch_size):
             computed = network.submit(_compute, predictor, batch)
             if previous:
@@ -129,10 +131,9 @@ def _may_be_image(path: Path) -> bool:
 
 def _decode_ahead(
     pool: ThreadPoolExecutor, predictor: Predictor, files: Iterable[Path], ahead: int
-) -> Iterator[tuple[Path, _Decoded | InputError]]:
+) -> Iterator[_File]:
     """Decode files in the pool, up to ``ahead`` of them in advance, and yield them in order."""
-    window: deque[tuple[Path, Future[_Decoded | InputError]]] = deque()
-    size, limits = predictor.bundle.preprocess.image_size, predictor.limits
+    window: deque[Future[_File]] = deque()
     remaining = iter(files)
     path = next(remaining, None)
     while path is not None or window:
@@ -140,31 +141,31 @@ def _decode_ahead(
             len(window) < _WORKERS
             or (
                 len(window) < ahead
-                and _pixels(task.result() for _, task in window if task.done()) < _HELD_PIXELS
+                and _pixels(task.result() for task in window if task.done()) < _HELD_PIXELS
             )
         ):
-            window.append((path, pool.submit(_decode, path, size, limits)))
+            window.append(pool.submit(_decode, path, predictor))
             path = next(remaining, None)
-        done, task = window.popleft()
-        yield done, task.result()
+        yield window.popleft().result()
 
 
-def _pixels(decoded: Iterable[_Decoded | InputError]) -> int:
+def _pixels(files: Iterable[_File]) -> int:
     """Return the number of pixels of decoded files."""
-    return sum(file.radiograph.pixels.size for file in decoded if isinstance(file, _Decoded))
+    return sum(file.radiograph.pixels.size for file in files if isinstance(file, _Decoded))
 
 
-def _decode(path: Path, size: int, limits: Limits) -> _Decoded | InputError:
+def _decode(path: Path, predictor: Predictor) -> _File:
     """Read, decode and fit one file, or return its error."""
     started = time.perf_counter()
     try:
-        radiograph = decode(_content(path, limits), limits=limits)
+        radiograph = decode(_content(path, predictor.limits), limits=predictor.limits)
     except InputError as error:
-        return error
+        return FileResult(path, error=error)
     decoded = time.perf_counter()
-    fitted = network_input(radiograph, size)
-    timing = {"decode": decoded - started, "fit": time.perf_counter() - decoded}
-    return _Decoded(radiograph, fitted, {name: 1000.0 * spent for name, spent in timing.items()})
+    fitted = network_input(radiograph, predictor.bundle.preprocess.image_size)
+    seconds = {"decode": decoded - started, "fit": time.perf_counter() - decoded}
+    timing = {name: 1000.0 * spent for name, spent in seconds.items()}
+    return _Decoded(path, radiograph, fitted, timing)
 
 
 def _content(path: Path, limits: Limits) -> bytes:
@@ -183,22 +184,22 @@ def _content(path: Path, limits: Limits) -> bytes:
         raise UnreadableImage("inference.unreadable_file", reason=error.strerror) from error
 
 
-def _batches(decoded: Iterable[tuple[Path, _Decoded | InputError]], size: int) -> Iterator[_Batch]:
-    """Group decoded files into batches of ``size`` images, fewer where they are large."""
-    batch: _Batch = []
-    for path, file in decoded:
-        batch.append((path, file))
-        images = [image for _, image in batch if isinstance(image, _Decoded)]
-        if len(images) >= size or _pixels(images) >= _HELD_PIXELS:
+def _batches(files: Iterable[_File], size: int) -> Iterator[list[_File]]:
+    """Group files into batches of ``size`` images, fewer where they are large."""
+    batch: list[_File] = []
+    for file in files:
+        batch.append(file)
+        images = sum(isinstance(file, _Decoded) for file in batch)
+        if images >= size or _pixels(batch) >= _HELD_PIXELS:
             yield batch
             batch = []
     if batch:
         yield batch
 
 
-def _compute(predictor: Predictor, batch: _Batch) -> _Computed:
+def _compute(predictor: Predictor, batch: list[_File]) -> _Computed:
     """Run the network on a batch's images."""
-    images = [file.fitted.pixels for _, file in batch if isinstance(file, _Decoded)]
+    images = [file.fitted.pixels for file in batch if isinstance(file, _Decoded)]
     if not images:
         return None
     started = time.perf_counter()
@@ -207,24 +208,19 @@ def _compute(predictor: Predictor, batch: _Batch) -> _Computed:
 
 
 def _results(
-    predictor: Predictor, batch: _Batch, computed: _Computed, overlay: bool
+    predictor: Predictor, batch: list[_File], computed: _Computed, overlay: bool
 ) -> Iterator[FileResult]:
     """Yield the result of every file of a batch, in order."""
     row = 0
-    for path, file in batch:
-        if isinstance(file, InputError):
-            yield FileResult(path, error=file)
+    for file in batch:
+        if isinstance(file, FileResult):
+            yield file
             continue
         assert computed is not None
         outputs, spent = computed
+        timing, crop = {**file.timing, "model": spent}, file.fitted.crop
         prediction = predictor.predict_outputs(
-            file.radiograph,
-            file.fitted.crop,
-            outputs,
-            row,
-            {**file.timing, "model": spent},
-            overlay=overlay,
-            pictures=overlay,
+            file.radiograph, crop, outputs, row, timing, overlay=overlay, pictures=overlay
         )
         row += 1
-        yield FileResult(path, prediction)
+        yield FileResult(file.path, prediction)
