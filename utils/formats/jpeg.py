@@ -1,4 +1,4 @@
-"""JPEG files: decoding by libjpeg-turbo, whose warnings show that data is missing."""
+"""JPEG files: decoding by libjpeg-turbo, and refusal by its warnings of missing data."""
 
 from __future__ import annotations
 

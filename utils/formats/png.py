@@ -6,7 +6,6 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -25,7 +24,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY = 0
 # Samples a pixel by PNG colour type.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-# All else (text, colour profiles) is dropped unread: it can unpack to much and shows nothing.
+# All else (text, colour profiles) is dropped unread: it can unpack to much and holds no pixel.
 _KEPT = (b"IHDR", b"PLTE", b"tRNS", b"eXIf")
 # First pixel and step, by column and by row, of the seven passes of an interlaced PNG (Adam7).
 _PASSES = (
@@ -108,11 +107,11 @@ def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> Radiograp
         image = PngImagePlugin.PngImageFile(io.BytesIO(plain))
         # Of deep colour Pillow keeps the upper 8 bits only, so it is not loaded here.
         deep_colour = header.bit_depth == 16 and header.colour_type != GREY
-        whole = chunks.hold_all_pixels if deep_colour else partial(_loads_whole, image, chunks)
-        if not whole(header):
-            raise UnreadableImage("formats.ends_early", format="PNG")
         if not deep_colour:
+            _load_whole(image, chunks, header)
             return raster.radiograph(image, "png")
+        if not chunks.hold_all_pixels(header):
+            raise UnreadableImage("formats.ends_early", format="PNG")
         samples = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
         if samples is None:
             raise UnreadableImage("formats.png_pixels")
@@ -120,19 +119,19 @@ def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> Radiograp
         return Radiograph(pixels, "png")
 
 
-def _loads_whole(image: Image, chunks: Chunks, header: Header) -> bool:
-    """Load a PNG and return whether it has all its pixels."""
+def _load_whole(image: Image, chunks: Chunks, header: Header) -> None:
+    """Load a PNG; raise UnreadableImage where pixels are missing."""
     try:
         image.load()
     except OSError:
         # Damaged where all of it is there, else cut short.
         if chunks.hold_all_pixels(header):
             raise
-        return False
+        raise UnreadableImage("formats.ends_early", format="PNG") from None
     # Missing rows are zero, so that mostly one look at the last one saves the counting.
     last_row = image.crop((0, image.height - 1, image.width, image.height))
-    whole = not header.interlaced and any(last_row.tobytes())
-    return whole or chunks.hold_all_pixels(header)
+    if (header.interlaced or not any(last_row.tobytes())) and not chunks.hold_all_pixels(header):
+        raise UnreadableImage("formats.ends_early", format="PNG")
 
 
 def _checksum(name: bytes, value: bytes) -> int:

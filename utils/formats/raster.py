@@ -1,7 +1,7 @@
 """Brightness of raster pictures: grey levels, colour, transparency and orientation.
 
-Colour becomes luminance by Rec. 601 (0.299 red, 0.587 green, 0.114 blue); what is transparent lies
-on black. A sample of 8 bits is ``level / 255`` exactly. A sample of 16 bits is divided by the full
+Colour becomes luminance by Rec. 601 (0.299 red, 0.587 green, 0.114 blue); transparent pixels are
+composited on black. A sample of 8 bits is ``level / 255`` exactly. A sample of 16 bits is divided by the full
 scale of the smallest of 8, 10, 12, 14 and 16 bits that holds the picture's highest level, because
 scanners and exports store 12 bits in 16 without saying so.
 
@@ -103,7 +103,7 @@ def orientation(image: Image) -> int:
     """Return the EXIF orientation, 1 where there is none or the block cannot be read."""
     try:
         found = image.getexif().get(ORIENTATION_TAG, 1)
-    # A broken EXIF block is common and says nothing about the pixels: viewers show such files as
+    # A broken EXIF block is common and does not concern the pixels: viewers show such files as
     # they are stored.
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
         return 1
@@ -140,6 +140,6 @@ def _deep_grey(image: Image) -> np.ndarray:
     pixels = levels.astype(np.float32)
     pixels /= np.float32(top)
     tags = getattr(image, "tag_v2", {})
-    if tags.get(262) == 0:  # TIFF's WhiteIsZero, which Pillow turns for 8 bits only
+    if tags.get(262) == 0:  # TIFF's WhiteIsZero, which Pillow inverts for 8 bits only
         np.subtract(np.float32(1), pixels, out=pixels)
     return pixels

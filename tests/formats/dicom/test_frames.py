@@ -51,7 +51,7 @@ def rle_with(segment: bytes, planes: int = 1) -> bytes:
 
 
 def test_rle_follows_the_standards_example():
-    """PackBits: 128 says nothing, 129 to 255 repeat, 0 to 127 copy."""
+    """PackBits: 128 is skipped, 129 to 255 repeat, 0 to 127 copy."""
     row = b"\x80" + bytes([257 - 20]) + b"\x07" + bytes([11]) + bytes(range(12))
     expected = np.tile(np.array([7] * 20 + list(range(12)), np.uint8), (40, 1))
     pixels = decode(rle_with(row * 40)).pixels

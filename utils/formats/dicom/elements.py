@@ -55,7 +55,7 @@ class DicomFile:
 
     Args:
         content: the bytes that the elements' positions refer to (unpacked, where deflated).
-        transfer_syntax: UID, "" where the file does not say.
+        transfer_syntax: UID, "" where it is missing.
         elements: by tag.
     """
 

@@ -25,7 +25,7 @@ def decode(settings: Mapping[str, int | str], frame: bytes, length: int) -> tupl
         length: bytes that the samples must have.
 
     Returns:
-        The samples, row by row, and the warnings of libjpeg, which tell whether data is missing.
+        The samples, row by row, and the warnings of libjpeg.
 
     Raises:
         UnreadableImage: the frame is damaged or takes too long.

@@ -2,7 +2,7 @@
 
 Stored values pass through the modality transformation (table, or slope and intercept), then the
 first VOI table, else the first window, else a stretch over the values that occur. MONOCHROME1 is
-then inverted, whether or not PresentationLUTShape says so too, and padding ends up black. All of it
+then inverted, whether or not PresentationLUTShape repeats it, and padding ends up black. All of it
 is done once for each value that can occur (65,536 at most), and the picture is one look-up.
 """
 

@@ -43,7 +43,7 @@ def apply_window(
         raise UnreadableImage("formats.dicom_window_width", width=width)
     values = np.asarray(values, np.float64)
     if function == "SIGMOID":
-        # Beyond 700 the exponential leaves float64, and the outcome is 0 or 1 long before.
+        # Beyond 700 the exponential leaves float64, and the result is 0 or 1 long before.
         exponent = np.clip(-4.0 * (values - center) / width, -700.0, 700.0)
         return 1.0 / (1.0 + np.exp(exponent))
     if function == "LINEAR_EXACT":
@@ -54,7 +54,7 @@ def apply_window(
 
 
 def apply_table(values: np.ndarray, first: int, table: np.ndarray) -> np.ndarray:
-    """Look whole values up in a table whose first entry stands for ``first``.
+    """Look integers up in a table whose first entry stands for ``first``.
 
     Values below the first take the first entry, values beyond the last take the last.
 
