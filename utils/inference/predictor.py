@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import numpy as np
 from utils.formats import decode
 from utils.gradcam import Outputs
 from utils.imaging import geometry, overlay
-from utils.imaging.geometry import Rectangle
 from utils.imaging.radiograph import Limits, Radiograph
 from utils.inference.engine import DEFAULT_ENGINE, Engine, load_engine
 from utils.inference.input_warnings import (
@@ -28,12 +26,21 @@ from utils.inference.input_warnings import (
 from utils.inference.prediction import Prediction, RegionPrediction
 from utils.inference.predictive_value import PredictiveValue, predictive_value_of_answers
 from utils.model.bundle import Bundle, read_ood_detector
-from utils.preprocess import network_input
+from utils.preprocess import NetworkInput, network_input
 
 log = logging.getLogger(__name__)
 
 # For pictures with these warnings no predictive value was measured.
 NOT_MEASURED = DOUBTED_FOR | WITHHELD_FOR
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedFile:
+    """A decoded radiograph and its network input, with the milliseconds of both steps."""
+
+    radiograph: Radiograph
+    fitted: NetworkInput
+    timing: dict[str, float]
 
 
 class Predictor:
@@ -86,37 +93,37 @@ class Predictor:
         Raises:
             InputError: the file is no radiograph that can be read (see ``formats.decode``).
         """
-        timing: dict[str, float] = {}
-        with _timed(timing, "decode"):
-            radiograph = decode(content, limits=self.limits)
-        with _timed(timing, "fit"):
-            fitted = network_input(radiograph, self.bundle.preprocess.image_size)
-        with _timed(timing, "model"):
-            outputs = self.engine.run(fitted.pixels[None], alone=alone is not None and alone())
+        file = self.decode(content)
+        started = time.perf_counter()
+        outputs = self.engine.run(file.fitted.pixels[None], alone=alone is not None and alone())
+        spent = _milliseconds_since(started)
         return self.predict_outputs(
-            radiograph,
-            fitted.crop,
-            outputs,
-            0,
-            timing,
-            overlay=overlay,
-            pictures=pictures,
-            page=page,
+            file, outputs, 0, spent, overlay=overlay, pictures=pictures, page=page
         )
+
+    def decode(self, content: bytes) -> DecodedFile:
+        """Decode one file and fit it into the network's input; raises as ``predict`` does."""
+        started = time.perf_counter()
+        radiograph = decode(content, limits=self.limits)
+        decoding = _milliseconds_since(started)
+        started = time.perf_counter()
+        fitted = network_input(radiograph, self.bundle.preprocess.image_size)
+        timing = {"decode": decoding, "fit": _milliseconds_since(started)}
+        return DecodedFile(radiograph, fitted, timing)
 
     def predict_outputs(
         self,
-        radiograph: Radiograph,
-        crop: Rectangle,
+        file: DecodedFile,
         outputs: Outputs,
         row: int,
-        timing: dict[str, float],
+        model_ms: float,
         *,
         overlay: bool = True,
         pictures: bool = True,
         page: bool = False,
     ) -> Prediction:
-        """Return the prediction for a radiograph from row ``row`` of a forward pass."""
+        """Return a file's prediction from row ``row`` of a forward pass of ``model_ms`` milliseconds."""
+        radiograph, crop = file.radiograph, file.fitted.crop
         bundle = self.bundle
         ood_codes = self._ood_detector.codes(outputs.embedding[row]) if self._ood_detector else ()
         warnings = input_warnings(radiograph, crop, ood_codes, bundle.regions)
@@ -127,19 +134,21 @@ class Predictor:
         label = bundle.labels.positive if positive else bundle.labels.negative
         certainty = certainty_of(probability, bundle.doubt, codes)
         withheld = certainty == WITHHELD
-        with _timed(timing, "map"):
-            drawing = _draw(
-                radiograph,
-                None
-                if withheld
-                else geometry.map_over_picture(
-                    outputs.map[row], radiograph.height, radiograph.width, bundle.map_offset, crop
-                ),
-                bundle.scale_top,
-                heatmap=pictures,
-                blend=pictures and overlay,
-                page=page,
+        started, activation = time.perf_counter(), None
+        if not withheld:
+            activation = geometry.map_over_picture(
+                outputs.map[row], radiograph.height, radiograph.width, bundle.map_offset, crop
             )
+        drawing = _draw(
+            radiograph,
+            activation,
+            bundle.scale_top,
+            heatmap=pictures,
+            blend=pictures and overlay,
+            page=page,
+        )
+        timing = {**file.timing, "model": model_ms, "map": _milliseconds_since(started)}
+        known = None if codes & NOT_MEASURED else self._predictive_values.get(positive)
         return Prediction(
             prediction=None if withheld else label,
             confidence=None if withheld else probability if positive else 1.0 - probability,
@@ -161,9 +170,7 @@ class Predictor:
             scale_top=bundle.scale_top,
             logit=logit,
             timing_ms={name: round(value, 2) for name, value in timing.items()},
-            predictive_value=None
-            if codes & NOT_MEASURED
-            else self._predictive_values.get(positive),
+            predictive_value=known,
         )
 
 
@@ -240,8 +247,6 @@ def _region(bundle: Bundle, outputs: Outputs, row: int) -> RegionPrediction | No
     return RegionPrediction(bundle.regions[best], float(outputs.region[row, best]))
 
 
-@contextmanager
-def _timed(timing: dict[str, float], name: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    timing[name] = (time.perf_counter() - started) * 1000.0
+def _milliseconds_since(started: float) -> float:
+    """Return the time since a moment of ``time.perf_counter``."""
+    return 1000.0 * (time.perf_counter() - started)

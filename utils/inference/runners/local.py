@@ -16,12 +16,11 @@ import numpy as np
 
 from utils.errors import InputError, UnreadableImage
 from utils.files import read_file
-from utils.formats import SUFFIXES, decode, may_be_image
+from utils.formats import SUFFIXES, may_be_image
 from utils.gradcam import Outputs
-from utils.imaging.radiograph import MEGAPIXEL, Limits, Radiograph
+from utils.imaging.radiograph import MEGAPIXEL, Limits
 from utils.inference.prediction import Prediction
-from utils.inference.predictor import Predictor
-from utils.preprocess import NetworkInput, network_input
+from utils.inference.predictor import DecodedFile, Predictor
 
 # Decoded pixels that wait for the network at once, beside those being decoded.
 _HELD_PIXELS = 64 * MEGAPIXEL
@@ -37,18 +36,8 @@ class FileResult:
     error: InputError | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class _Decoded:
-    """A decoded file, with the milliseconds that it took."""
-
-    path: Path
-    radiograph: Radiograph
-    fitted: NetworkInput
-    timing: dict[str, float]
-
-
-# A file that cannot be decoded has its result already.
-_File = _Decoded | FileResult
+# A file that cannot be decoded is an error already.
+_File = tuple[Path, DecodedFile | InputError]
 # Outputs of a batch and the milliseconds an image; None for a batch without an image.
 _Computed = tuple[Outputs, float] | None
 
@@ -149,23 +138,22 @@ def _decode_ahead(
         yield window.popleft().result()
 
 
+def _decoded(files: Iterable[_File]) -> list[DecodedFile]:
+    """Return those of the files that could be decoded."""
+    return [file for _, file in files if isinstance(file, DecodedFile)]
+
+
 def _pixels(files: Iterable[_File]) -> int:
     """Return the number of pixels of decoded files."""
-    return sum(file.radiograph.pixels.size for file in files if isinstance(file, _Decoded))
+    return sum(file.radiograph.pixels.size for file in _decoded(files))
 
 
 def _decode(path: Path, predictor: Predictor) -> _File:
-    """Read, decode and fit one file, or return its error."""
-    started = time.perf_counter()
+    """Read and decode one file, or return its error."""
     try:
-        radiograph = decode(_content(path, predictor.limits), limits=predictor.limits)
+        return path, predictor.decode(_content(path, predictor.limits))
     except InputError as error:
-        return FileResult(path, error=error)
-    decoded = time.perf_counter()
-    fitted = network_input(radiograph, predictor.bundle.preprocess.image_size)
-    seconds = {"decode": decoded - started, "fit": time.perf_counter() - decoded}
-    timing = {name: 1000.0 * spent for name, spent in seconds.items()}
-    return _Decoded(path, radiograph, fitted, timing)
+        return path, error
 
 
 def _content(path: Path, limits: Limits) -> bytes:
@@ -189,8 +177,7 @@ def _batches(files: Iterable[_File], size: int) -> Iterator[list[_File]]:
     batch: list[_File] = []
     for file in files:
         batch.append(file)
-        images = sum(isinstance(file, _Decoded) for file in batch)
-        if images >= size or _pixels(batch) >= _HELD_PIXELS:
+        if len(_decoded(batch)) >= size or _pixels(batch) >= _HELD_PIXELS:
             yield batch
             batch = []
     if batch:
@@ -199,7 +186,7 @@ def _batches(files: Iterable[_File], size: int) -> Iterator[list[_File]]:
 
 def _compute(predictor: Predictor, batch: list[_File]) -> _Computed:
     """Run the network on a batch's images."""
-    images = [file.fitted.pixels for file in batch if isinstance(file, _Decoded)]
+    images = [file.fitted.pixels for file in _decoded(batch)]
     if not images:
         return None
     started = time.perf_counter()
@@ -212,15 +199,13 @@ def _results(
 ) -> Iterator[FileResult]:
     """Yield the result of every file of a batch, in order."""
     row = 0
-    for file in batch:
-        if isinstance(file, FileResult):
-            yield file
+    for path, file in batch:
+        if isinstance(file, InputError):
+            yield FileResult(path, error=file)
             continue
         assert computed is not None
-        outputs, spent = computed
-        timing, crop = {**file.timing, "model": spent}, file.fitted.crop
         prediction = predictor.predict_outputs(
-            file.radiograph, crop, outputs, row, timing, overlay=overlay, pictures=overlay
+            file, computed[0], row, computed[1], overlay=overlay, pictures=overlay
         )
         row += 1
-        yield FileResult(file.path, prediction)
+        yield FileResult(path, prediction)
