@@ -28,13 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, train, and print the outcome as one line of JSON."""
     flags = parser().parse_args(arguments)
     deadline = time.monotonic() + 60 * (flags.max_minutes or math.inf)
-    plan = plan_of(flags)
-    corpus = read_training_set(
+    config = training_config(flags)
+    data = read_training_set(
         flags.data,
         dataset=flags.dataset,
         regions=flags.region,
-        size=plan.image_size,
-        seed=plan.split_seed,
+        size=config.image_size,
+        seed=config.split_seed,
         cache=flags.cache or flags.run / "cache",
         progress=not flags.quiet,
     )
@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from utils.training.trainer import INTERRUPTED as STOPPED
 
     outcome = train(
-        plan,
-        corpus,
+        config,
+        data,
         flags.run,
         flags.output,
         deadline=deadline,
@@ -133,7 +133,7 @@ def parser() -> Parser:
     return make
 
 
-def plan_of(flags: argparse.Namespace) -> TrainingConfig:
+def training_config(flags: argparse.Namespace) -> TrainingConfig:
     """Make the plan that the flags describe.
 
     Raises:
@@ -144,7 +144,7 @@ def plan_of(flags: argparse.Namespace) -> TrainingConfig:
     if flags.dataset != AUTO:
         READERS[flags.dataset]
     has_published = bool(ARCHITECTURES[flags.model].backbone)
-    plan = TrainingConfig(
+    config = TrainingConfig(
         architecture=flags.model,
         image_size=flags.image_size,
         weights=flags.weights or (IMAGENET if has_published else RANDOM),
@@ -173,11 +173,11 @@ def plan_of(flags: argparse.Namespace) -> TrainingConfig:
         seed=flags.seed,
         split_seed=flags.split_seed,
     )
-    _check(plan, flags.output, resume=flags.resume)
-    return plan
+    _check(config, flags.output, resume=flags.resume)
+    return config
 
 
-def _check(plan: TrainingConfig, output: Path, *, resume: bool) -> None:
+def _check(config: TrainingConfig, output: Path, *, resume: bool) -> None:
     """Find out now what would fail, or do harm, after minutes of preparing and training.
 
     Raises:
@@ -186,22 +186,22 @@ def _check(plan: TrainingConfig, output: Path, *, resume: bool) -> None:
             what batch normalisation does.
         SetupError: there is no weight file to begin with, or no teacher, at the path given.
     """
-    if not SMALLEST <= plan.image_size <= LARGEST:
+    if not SMALLEST <= config.image_size <= LARGEST:
         raise UnknownName(
-            f"--image_size {plan.image_size} is outside {SMALLEST} to {LARGEST} pixels"
+            f"--image_size {config.image_size} is outside {SMALLEST} to {LARGEST} pixels"
         )
-    named = plan.weights in (IMAGENET, RANDOM)
-    if not named and not resume and not Path(plan.weights).is_file():
+    named = config.weights in (IMAGENET, RANDOM)
+    if not named and not resume and not Path(config.weights).is_file():
         raise SetupError(
-            f"there are no weights at {plan.weights}; --weights takes {IMAGENET}, {RANDOM}, or the path "
+            f"there are no weights at {config.weights}; --weights takes {IMAGENET}, {RANDOM}, or the path "
             "of a .npz or .h5 file"
         )
-    if plan.averaging and not plan.holds_batch_norm:
+    if config.averaging and not config.holds_batch_norm:
         raise InputError(
             "--averaging would join the mean of the weights with the last statistics of batch normalisation; "
             "hold those (--batch_norm hold), or train without it"
         )
-    for bundle in parent_bundles(plan):
+    for bundle in parent_bundles(config):
         if output.exists() and bundle.path.samefile(output):
             raise InputError(f"--output {output} is what the training builds on; name another file")
 

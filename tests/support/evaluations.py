@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.support.bundles import tiny_bundle
 from tests.support.trees import fracatlas_tree
-from train import parser, plan_of
+from train import parser, training_config
 from utils.datasets.duplicates import DuplicateCounts
 from utils.datasets.image_cache import prepare_images
 from utils.datasets.readers import read_dataset
@@ -26,7 +26,7 @@ DOUBT = (0.45, 0.55)
 
 def training_args(*flags: str) -> dict[str, Any]:
     """The arguments that a sidecar records of a training with these flags."""
-    return asdict(plan_of(parser().parse_args(flags)))
+    return asdict(training_config(parser().parse_args(flags)))
 
 
 COUNTS = TrainingSetReport(

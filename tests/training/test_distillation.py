@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.bundles import tiny_bundle
 from tests.support.trees import fracatlas_training_set
-from tests.training.test_trainer import PLAN
+from tests.training.test_trainer import CONFIG
 from utils.datasets.training_set import TrainingSet
 from utils.model.bundle import load_network, read_bundle
 from utils.model_builder import feature_maps
@@ -24,7 +24,7 @@ from utils.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     """A drawn FracAtlas, read and split."""
     return fracatlas_training_set(tmp_path_factory.mktemp("data"), size=64)
 
@@ -34,7 +34,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     """Plan of a student of a network of another build, scaling and resolution of its maps."""
     folder = tmp_path_factory.mktemp("teacher")
     teacher = tiny_bundle(folder, architecture="mobilenetv2", image_size=96)
-    return replace(PLAN, image_size=64, epochs=3, teacher=str(teacher), teacher_weight=0.5)
+    return replace(CONFIG, image_size=64, epochs=3, teacher=str(teacher), teacher_weight=0.5)
 
 
 def added(logit: list[float], told: list[float], *pairs: tuple[np.ndarray, np.ndarray]) -> float:
@@ -61,31 +61,31 @@ def test_the_loss_of_a_map_is_the_share_of_its_variance_that_is_not_explained() 
 
 
 def test_a_student_comes_to_see_what_its_teacher_sees(
-    tmp_path: Path, corpus: TrainingSet, taught: TrainingConfig
+    tmp_path: Path, data: TrainingSet, taught: TrainingConfig
 ) -> None:
     """With no other task; nothing of the teacher is in the student's bundle."""
-    plan = replace(taught, epochs=8, location_weight=0.0, region_weight=0.0, teacher_weight=100.0)
-    outcome = train(plan, corpus, tmp_path / "run", tmp_path / "m.h5")
+    config = replace(taught, epochs=8, location_weight=0.0, region_weight=0.0, teacher_weight=100.0)
+    outcome = train(config, data, tmp_path / "run", tmp_path / "m.h5")
     with (tmp_path / "run" / "history.csv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert losses[-1] < 0.8 * losses[0]
     student = read_bundle(tmp_path / "m.h5")
     assert outcome["sha256"] == student.sha256
     assert student.training["args"]["teacher"] == "best_model.h5"
-    assert plan.teacher is not None
-    assert student.training["built_on"] == [read_bundle(Path(plan.teacher)).sha256]
+    assert config.teacher is not None
+    assert student.training["built_on"] == [read_bundle(Path(config.teacher)).sha256]
     assert load_network(student).name == "custom"
 
 
 def test_a_taught_run_goes_on_where_it_stopped_and_its_teacher_learns_nothing(
-    tmp_path: Path, corpus: TrainingSet, taught: TrainingConfig
+    tmp_path: Path, data: TrainingSet, taught: TrainingConfig
 ) -> None:
     assert taught.teacher is not None
-    first = Trainer(taught, corpus, tmp_path)
+    first = Trainer(taught, data, tmp_path)
     first.start()
     first._compile("fine-tuning")
     first._run_epoch("fine-tuning", 3, 1e-3, [])
-    again = Trainer(taught, corpus, tmp_path)
+    again = Trainer(taught, data, tmp_path)
     again.resume()
     for ours, theirs in zip(again.model.get_weights(), first.model.get_weights(), strict=True):
         assert np.array_equal(ours, theirs)
@@ -97,7 +97,7 @@ def test_a_taught_run_goes_on_where_it_stopped_and_its_teacher_learns_nothing(
     ):
         assert np.array_equal(before, after)
     # Nor does it drop anything while it teaches.
-    shown = scale(corpus.prepared.images[:2], fresh.scaling)
+    shown = scale(data.prepared.images[:2], fresh.scaling)
     training, serving = (again.teacher.network(shown, training=mode)[0] for mode in (True, False))
     assert np.array_equal(training, serving)
 

@@ -12,7 +12,7 @@ from tests.support.bundles import tiny_bundle
 from tests.support.commands import run_command
 from tests.support.manifests import record_training_images
 from tests.support.trees import folder_tree, fracatlas_training_set
-from tests.training.test_trainer import PLAN, arguments
+from tests.training.test_trainer import CONFIG, arguments
 from train import main
 from utils.datasets.training_set import TrainingSet
 from utils.errors import SetupError
@@ -25,46 +25,46 @@ from utils.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     """A drawn FracAtlas, read and split."""
     return fracatlas_training_set(tmp_path_factory.mktemp("data"), size=48)
 
 
 def building_on(bundle: Path, way: str) -> TrainingConfig:
     """Plan of a run that begins with a bundle's weights, or is taught by it."""
-    return replace(PLAN, **{way: str(bundle)}, epochs=1, head_epochs=0)
+    return replace(CONFIG, **{way: str(bundle)}, epochs=1, head_epochs=0)
 
 
 @pytest.mark.parametrize("way", ["weights", "teacher"])
 def test_what_has_seen_the_test_images_is_refused(
-    tmp_path: Path, corpus: TrainingSet, way: str
+    tmp_path: Path, data: TrainingSet, way: str
 ) -> None:
     bundle = tiny_bundle(tmp_path, image_size=48)
-    record_training_images(bundle, corpus.prepared, corpus.rows["test"][:3])
+    record_training_images(bundle, data.prepared, data.rows["test"][:3])
     with pytest.raises(SetupError, match=r"has seen 3 of the .* --split_seed that"):
-        Trainer(building_on(bundle, way), corpus, tmp_path / "run")
+        Trainer(building_on(bundle, way), data, tmp_path / "run")
 
 
 @pytest.mark.parametrize("way", ["weights", "teacher"])
-def test_what_was_seen_before_is_seen(tmp_path: Path, corpus: TrainingSet, way: str) -> None:
+def test_what_was_seen_before_is_seen(tmp_path: Path, data: TrainingSet, way: str) -> None:
     """Files that are in neither part here: another split, or other data, trained the first network."""
     bundle = tiny_bundle(tmp_path, image_size=48, detail="fine")
-    other = replace(corpus.prepared.files[0], sha256="f" * 64)
-    elsewhere = replace(corpus.prepared, files=(other, *corpus.prepared.files[1:]))
+    other = replace(data.prepared.files[0], sha256="f" * 64)
+    elsewhere = replace(data.prepared, files=(other, *data.prepared.files[1:]))
     record_training_images(bundle, elsewhere, [0])
     made = tmp_path / "made" / "best_model.h5"
-    train(building_on(bundle, way), corpus, tmp_path / "run", made)
+    train(building_on(bundle, way), data, tmp_path / "run", made)
     seen = read_manifest(read_bundle(made))
-    used = [*corpus.rows["train"], *corpus.rows["validation"]]
-    assert seen.sha256 == {"f" * 16, *(corpus.prepared.files[row].sha256[:16] for row in used)}
+    used = [*data.rows["train"], *data.rows["validation"]]
+    assert seen.sha256 == {"f" * 16, *(data.prepared.files[row].sha256[:16] for row in used)}
     assert read_bundle(made).training["built_on"] == [read_bundle(bundle).sha256]
 
 
 def test_weights_that_are_no_bundle_have_no_ancestors(tmp_path: Path) -> None:
     (tmp_path / "weights.h5").write_bytes(b"")
     assert (
-        parent_bundles(PLAN)
-        == parent_bundles(replace(PLAN, weights=str(tmp_path / "weights.h5")))
+        parent_bundles(CONFIG)
+        == parent_bundles(replace(CONFIG, weights=str(tmp_path / "weights.h5")))
         == ()
     )
 

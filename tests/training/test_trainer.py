@@ -21,7 +21,7 @@ import pytest
 from tests.support.commands import run_command
 from tests.support.processes import ROOT, running, until
 from tests.support.trees import folder_tree, fracatlas_training_set, fracatlas_tree, mura_tree
-from train import main, parser, plan_of
+from train import main, parser, training_config
 from utils.datasets.training_set import TrainingSet, read_training_set
 from utils.errors import DatasetError, SetupError
 from utils.evaluation.evaluate import evaluate
@@ -32,7 +32,7 @@ from utils.training.finalize import train
 from utils.training.trainer import Trainer
 from utils.training.validation import validation_scores
 
-PLAN = TrainingConfig(
+CONFIG = TrainingConfig(
     architecture="custom",
     image_size=48,
     weights="none",
@@ -64,17 +64,17 @@ PLAN = TrainingConfig(
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     """A drawn FracAtlas, read and split."""
     return fracatlas_training_set(tmp_path_factory.mktemp("data"), size=48)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, corpus: TrainingSet) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, data: TrainingSet) -> Path:
     """A folder with a finished run and its bundle."""
     folder = tmp_path_factory.mktemp("run")
     outcome = train(
-        replace(PLAN, epochs=12, patience=50), corpus, folder / "run", folder / "best_model.h5"
+        replace(CONFIG, epochs=12, patience=50), data, folder / "run", folder / "best_model.h5"
     )
     (folder / "outcome.json").write_text(json.dumps(outcome))
     return folder
@@ -87,50 +87,50 @@ def test_a_small_network_learns_to_find_the_gap_in_a_drawn_bone(trained: Path) -
 
 
 def test_the_bundle_doubts_no_more_validation_radiographs_than_it_says(
-    trained: Path, corpus: TrainingSet
+    trained: Path, data: TrainingSet
 ) -> None:
     bundle = read_bundle(trained / "best_model.h5")
     ood_detector = read_ood_detector(bundle)
     assert ood_detector is not None
-    shown = corpus.prepared.images[corpus.rows["validation"]]
+    shown = data.prepared.images[data.rows["validation"]]
     scores = ood_detector.scores(load_engine(bundle.path, "tensorflow").run(shown).embedding)
     assert bundle.sidecar.ood_detector is not None
     for code, share in bundle.sidecar.ood_detector.false_alarms.items():
         assert (scores[code] > ood_detector.limits[code] + 1e-3).mean() <= share + 1 / len(shown)
 
 
-def test_the_bundle_says_how_it_was_made(trained: Path, corpus: TrainingSet) -> None:
+def test_the_bundle_says_how_it_was_made(trained: Path, data: TrainingSet) -> None:
     bundle = read_bundle(trained / "best_model.h5")
     assert bundle.training["dataset"] == "fracatlas"
     assert bundle.training["args"]["epochs"] == 12
     assert bundle.training["args"]["region"] == []
     assert bundle.training["split"] == {"seed": 0, "fractions": [0.7, 0.15, 0.15]}
-    assert bundle.labels.meaning == corpus.dataset.meaning
+    assert bundle.labels.meaning == data.dataset.meaning
     assert bundle.regions == ("hand", "leg")
-    used = len(corpus.rows["train"]) + len(corpus.rows["validation"])
+    used = len(data.rows["train"]) + len(data.rows["validation"])
     assert len(read_manifest(bundle).sha256) == used
 
 
 def test_the_bundle_says_how_its_maps_lie_on_the_marked_fractures(
-    trained: Path, corpus: TrainingSet
+    trained: Path, data: TrainingSet
 ) -> None:
     """What the training measured is what the evaluation measures through the engine that serves."""
     model = trained / "best_model.h5"
     told = read_bundle(model).metrics["test"]["localisation"]
-    found = evaluate(load_engine(model), corpus.dataset, corpus.prepared, resamples=0)
+    found = evaluate(load_engine(model), data.dataset, data.prepared, resamples=0)
     measured = found.report.localisation.marked.model_dump()
-    assert told["n"] == measured["n"] == int(corpus.labels[corpus.rows["test"]].sum())
+    assert told["n"] == measured["n"] == int(data.labels[data.rows["test"]].sum())
     for name in ("pointing_game", "evidence_inside", "overlap"):
         assert told[name]["value"] == pytest.approx(measured[name]["value"], abs=1e-4)
         assert told[name]["low"] <= told[name]["value"] <= told[name]["high"]
 
 
-def test_the_bundle_answers_what_the_run_measured(trained: Path, corpus: TrainingSet) -> None:
+def test_the_bundle_answers_what_the_run_measured(trained: Path, data: TrainingSet) -> None:
     engine = load_engine(trained / "best_model.h5")
-    rows = corpus.rows["validation"]
-    logits = engine.run(corpus.prepared.images[rows]).logit
+    rows = data.rows["validation"]
+    logits = engine.run(data.prepared.images[rows]).logit
     best = max(history(trained / "run"), key=lambda row: float(row["val_auc"]))
-    scores = validation_scores(corpus.labels[rows], logits)
+    scores = validation_scores(data.labels[rows], logits)
     assert scores["val_auc"] == pytest.approx(float(best["val_auc"]), abs=1e-6)
     assert scores["val_loss"] == pytest.approx(float(best["val_loss"]), abs=1e-4)
 
@@ -156,13 +156,13 @@ def test_a_run_leaves_logs_curves_and_events(trained: Path) -> None:
 
 @pytest.mark.parametrize("averaging", [0.0, 0.9])
 def test_a_stopped_run_goes_on_where_it_stopped(
-    tmp_path: Path, corpus: TrainingSet, averaging: float
+    tmp_path: Path, data: TrainingSet, averaging: float
 ) -> None:
     """Two epochs, a stop and two more give the weights that four epochs give."""
-    plan = replace(PLAN, epochs=4, augment=True, averaging=averaging, batch_norm="hold")
-    whole = run_epochs(plan, corpus, tmp_path / "whole", 4)
-    run_epochs(plan, corpus, tmp_path / "parts", 2)
-    resumed = Trainer(plan, corpus, tmp_path / "parts")
+    config = replace(CONFIG, epochs=4, augment=True, averaging=averaging, batch_norm="hold")
+    whole = run_epochs(config, data, tmp_path / "whole", 4)
+    run_epochs(config, data, tmp_path / "parts", 2)
+    resumed = Trainer(config, data, tmp_path / "parts")
     resumed.resume()
     assert len(resumed.history) == 2
     resumed.fit()
@@ -174,11 +174,11 @@ def test_a_stopped_run_goes_on_where_it_stopped(
 
 
 def test_training_twice_with_one_seed_gives_one_split_and_one_network(
-    tmp_path: Path, corpus: TrainingSet
+    tmp_path: Path, data: TrainingSet
 ) -> None:
-    plan = replace(PLAN, augment=True, negatives=0.5)
+    config = replace(CONFIG, augment=True, negatives=0.5)
     first, again, other = (
-        train(replace(plan, seed=seed), corpus, tmp_path / name, tmp_path / name / "m.h5")
+        train(replace(config, seed=seed), data, tmp_path / name, tmp_path / name / "m.h5")
         for name, seed in (("first", 3), ("again", 3), ("other", 4))
     )
     assert first["metrics"] == again["metrics"] != other["metrics"]
@@ -190,19 +190,19 @@ def test_training_twice_with_one_seed_gives_one_split_and_one_network(
     assert not np.array_equal(ours[0], others[0])
 
 
-def test_the_split_depends_on_the_seed_alone(tmp_path: Path, corpus: TrainingSet) -> None:
+def test_the_split_depends_on_the_seed_alone(tmp_path: Path, data: TrainingSet) -> None:
     def parts(seed: int) -> dict[str, list[int]]:
         options = {"regions": (), "size": 32, "seed": seed, "cache": tmp_path}
-        read = read_training_set(corpus.dataset.root, dataset="auto", **options)
+        read = read_training_set(data.dataset.root, dataset="auto", **options)
         return {part: rows.tolist() for part, rows in read.rows.items()}
 
     assert parts(3) == parts(3) != parts(4)
 
 
 def test_the_mean_of_the_weights_is_kept_and_training_goes_on_from_the_last(
-    tmp_path: Path, corpus: TrainingSet
+    tmp_path: Path, data: TrainingSet
 ) -> None:
-    trainer = run_epochs(replace(PLAN, averaging=0.9, batch_norm="hold"), corpus, tmp_path, 1)
+    trainer = run_epochs(replace(CONFIG, averaging=0.9, batch_norm="hold"), data, tmp_path, 1)
     variables = trainer.model.optimizer.variables
     means = [np.asarray(variable) for variable in variables if "average" in variable.path]
     last = trainer.network.trainable_weights
@@ -214,13 +214,13 @@ def test_the_mean_of_the_weights_is_kept_and_training_goes_on_from_the_last(
 
 
 def run_epochs(
-    plan: TrainingConfig, corpus: TrainingSet, run: Path, epochs: int, *, commit: str = ""
+    config: TrainingConfig, data: TrainingSet, run: Path, epochs: int, *, commit: str = ""
 ) -> Trainer:
     """Train and let go after so many epochs, as a kill between two epochs would."""
-    keras.utils.set_random_seed(plan.seed)
-    trainer = Trainer(plan, corpus, run, commit=commit)
+    keras.utils.set_random_seed(config.seed)
+    trainer = Trainer(config, data, run, commit=commit)
     trainer.start()
-    ((name, planned, highest),) = plan.phases
+    ((name, planned, highest),) = config.phases
     trainer._compile(name)
     for _ in range(epochs):
         trainer._run_epoch(name, planned, highest, list(trainer.history))
@@ -228,20 +228,20 @@ def run_epochs(
 
 
 def test_resuming_with_other_arguments_is_refused_naming_the_argument(
-    trained: Path, corpus: TrainingSet
+    trained: Path, data: TrainingSet
 ) -> None:
     trainer = Trainer(
-        replace(PLAN, epochs=12, patience=50, learning_rate=1e-5), corpus, trained / "run"
+        replace(CONFIG, epochs=12, patience=50, learning_rate=1e-5), data, trained / "run"
     )
     with pytest.raises(SetupError, match="learning_rate"):
         trainer.resume()
 
 
 def test_a_run_is_decided_anew_for_another_sensitivity(
-    tmp_path: Path, trained: Path, corpus: TrainingSet
+    tmp_path: Path, trained: Path, data: TrainingSet
 ) -> None:
-    plan = replace(PLAN, epochs=12, patience=50, sensitivity=0.5)
-    train(plan, corpus, trained / "run", tmp_path / "m.h5", resume=True)
+    config = replace(CONFIG, epochs=12, patience=50, sensitivity=0.5)
+    train(config, data, trained / "run", tmp_path / "m.h5", resume=True)
     first, again = read_bundle(trained / "best_model.h5"), read_bundle(tmp_path / "m.h5")
     assert again.threshold > first.threshold
     assert "at least 0.50" in again.chosen_by
@@ -252,33 +252,33 @@ def test_a_run_is_decided_anew_for_another_sensitivity(
 
 
 def test_the_code_that_trained_is_told_beside_the_code_that_made_the_bundle(
-    tmp_path: Path, corpus: TrainingSet
+    tmp_path: Path, data: TrainingSet
 ) -> None:
-    run_epochs(PLAN, corpus, tmp_path, 1, commit="first")
+    run_epochs(CONFIG, data, tmp_path, 1, commit="first")
     for commit in ("second", "third"):
-        train(PLAN, corpus, tmp_path, tmp_path / "m.h5", resume=True, commit=commit)
+        train(CONFIG, data, tmp_path, tmp_path / "m.h5", resume=True, commit=commit)
         told = read_bundle(tmp_path / "m.h5").training
         assert told["commit"] == "first, second"
         assert told["finished_commit"] == commit
 
 
 def test_the_weight_file_a_run_began_with_is_told_when_it_is_gone(
-    tmp_path: Path, trained: Path, corpus: TrainingSet
+    tmp_path: Path, trained: Path, data: TrainingSet
 ) -> None:
     weights = shutil.copy(trained / "best_model.h5", tmp_path / "weights.h5")
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    plan = replace(PLAN, weights=str(weights), epochs=1, head_epochs=0)
+    config = replace(CONFIG, weights=str(weights), epochs=1, head_epochs=0)
     for resume in (False, True):
-        train(plan, corpus, tmp_path / "run", tmp_path / "m.h5", resume=resume)
+        train(config, data, tmp_path / "run", tmp_path / "m.h5", resume=resume)
         assert read_bundle(tmp_path / "m.h5").training["weights_sha256"] == digest
         weights.unlink(missing_ok=True)
 
 
 def test_only_a_run_that_goes_on_does_without_its_weight_file() -> None:
     flags = ["--weights", "gone.npz"]
-    assert plan_of(parser().parse_args([*flags, "--resume"])).weights == "gone.npz"
+    assert training_config(parser().parse_args([*flags, "--resume"])).weights == "gone.npz"
     with pytest.raises(SetupError, match=r"gone\.npz"):
-        plan_of(parser().parse_args(flags))
+        training_config(parser().parse_args(flags))
 
 
 def make_older(run: Path, **identity: object) -> None:
@@ -290,14 +290,14 @@ def make_older(run: Path, **identity: object) -> None:
 
 
 def test_an_older_run_is_made_a_bundle_by_what_can_still_be_known(
-    tmp_path: Path, trained: Path, corpus: TrainingSet
+    tmp_path: Path, trained: Path, data: TrainingSet
 ) -> None:
     weights = shutil.copy(trained / "best_model.h5", tmp_path / "weights.h5")
-    plan = replace(PLAN, weights=str(weights), epochs=1, head_epochs=0)
-    run_epochs(plan, corpus, tmp_path / "run", 1, commit="first")
+    config = replace(CONFIG, weights=str(weights), epochs=1, head_epochs=0)
+    run_epochs(config, data, tmp_path / "run", 1, commit="first")
     make_older(tmp_path / "run")
     for known in (hashlib.sha256(weights.read_bytes()).hexdigest(), None):
-        train(plan, corpus, tmp_path / "run", tmp_path / "m.h5", resume=True, commit="second")
+        train(config, data, tmp_path / "run", tmp_path / "m.h5", resume=True, commit="second")
         told = read_bundle(tmp_path / "m.h5").training
         assert (told["commit"], told["finished_commit"]) == ("second", "second")
         assert told["weights_sha256"] == known
@@ -305,38 +305,38 @@ def test_an_older_run_is_made_a_bundle_by_what_can_still_be_known(
 
 
 def test_an_older_run_goes_on_with_its_seed_as_the_seed_of_the_split(
-    tmp_path: Path, corpus: TrainingSet
+    tmp_path: Path, data: TrainingSet
 ) -> None:
-    run_epochs(replace(PLAN, seed=3, split_seed=3), corpus, tmp_path, 1)
+    run_epochs(replace(CONFIG, seed=3, split_seed=3), data, tmp_path, 1)
     make_older(tmp_path)
     with pytest.raises(SetupError, match="had split_seed 3, now it is 0"):
-        Trainer(replace(PLAN, seed=3), corpus, tmp_path).resume()
-    resumed = Trainer(replace(PLAN, seed=3, split_seed=3), corpus, tmp_path)
+        Trainer(replace(CONFIG, seed=3), data, tmp_path).resume()
+    resumed = Trainer(replace(CONFIG, seed=3, split_seed=3), data, tmp_path)
     resumed.resume()
     assert len(resumed.history) == 1
 
 
 def test_a_note_goes_with_the_bundle_and_not_with_the_run(
-    tmp_path: Path, corpus: TrainingSet
+    tmp_path: Path, data: TrainingSet
 ) -> None:
-    plan = replace(PLAN, epochs=1)
+    config = replace(CONFIG, epochs=1)
     for note in ("chosen by hand", ""):
         resume = not note
-        train(plan, corpus, tmp_path, tmp_path / "m.h5", resume=resume, note=note)
+        train(config, data, tmp_path, tmp_path / "m.h5", resume=resume, note=note)
         assert read_bundle(tmp_path / "m.h5").training["note"] == note
 
 
-def test_resuming_nothing_is_refused(tmp_path: Path, corpus: TrainingSet) -> None:
+def test_resuming_nothing_is_refused(tmp_path: Path, data: TrainingSet) -> None:
     with pytest.raises(SetupError, match="no run to resume"):
-        Trainer(PLAN, corpus, tmp_path / "none").resume()
+        Trainer(CONFIG, data, tmp_path / "none").resume()
 
 
 def test_the_head_is_trained_first_and_alone(
-    tmp_path: Path, trained: Path, corpus: TrainingSet
+    tmp_path: Path, trained: Path, data: TrainingSet
 ) -> None:
-    plan = replace(PLAN, weights=str(trained / "best_model.h5"), epochs=1, head_epochs=1)
-    assert [name for name, _, _ in plan.phases] == [HEAD, TUNING]
-    trainer = Trainer(plan, corpus, tmp_path / "run")
+    config = replace(CONFIG, weights=str(trained / "best_model.h5"), epochs=1, head_epochs=1)
+    assert [name for name, _, _ in config.phases] == [HEAD, TUNING]
+    trainer = Trainer(config, data, tmp_path / "run")
     trainer.start()
     kernel = trainer.network.get_layer("block1a_conv").get_weights()[0]
     norms = trainer.network.get_layer("block1a_bn").get_weights()
@@ -352,62 +352,62 @@ def test_the_head_is_trained_first_and_alone(
         assert np.array_equal(before, after)  # pretrained statistics are held
 
 
-def test_a_run_out_of_patience_stops_early(tmp_path: Path, corpus: TrainingSet) -> None:
+def test_a_run_out_of_patience_stops_early(tmp_path: Path, data: TrainingSet) -> None:
     keras.utils.set_random_seed(0)
-    plan = replace(PLAN, epochs=30, patience=1, learning_rate=1e-12, schedule="constant")
-    trainer = Trainer(plan, corpus, tmp_path)
+    config = replace(CONFIG, epochs=30, patience=1, learning_rate=1e-12, schedule="constant")
+    trainer = Trainer(config, data, tmp_path)
     trainer.start()
     assert trainer.fit() == "out of patience"
     assert len(trainer.history) < 30
 
 
-def test_time_that_is_up_before_one_epoch_is_a_fault(tmp_path: Path, corpus: TrainingSet) -> None:
-    trainer = Trainer(PLAN, corpus, tmp_path)
+def test_time_that_is_up_before_one_epoch_is_a_fault(tmp_path: Path, data: TrainingSet) -> None:
+    trainer = Trainer(CONFIG, data, tmp_path)
     trainer.start()
     with pytest.raises(SetupError, match="not one epoch"):
         trainer.fit(deadline=0.0)
 
 
-def test_time_is_kept_for_what_follows_the_last_epoch(tmp_path: Path, corpus: TrainingSet) -> None:
-    trainer = Trainer(PLAN, corpus, tmp_path)
+def test_time_is_kept_for_what_follows_the_last_epoch(tmp_path: Path, data: TrainingSet) -> None:
+    trainer = Trainer(CONFIG, data, tmp_path)
     trainer.start()
     assert trainer.fit(deadline=time.monotonic() + 600, afterwards=10**9) == "out of time"
     assert len(trainer.history) == 1
 
 
-def test_going_on_without_time_for_an_epoch_is_a_fault(trained: Path, corpus: TrainingSet) -> None:
+def test_going_on_without_time_for_an_epoch_is_a_fault(trained: Path, data: TrainingSet) -> None:
     """Else a run that is resumed in legs that are too short would never end."""
-    trainer = Trainer(replace(PLAN, epochs=12, patience=50), corpus, trained / "run")
+    trainer = Trainer(replace(CONFIG, epochs=12, patience=50), data, trained / "run")
     trainer.resume()
     trainer.history.pop()
     with pytest.raises(SetupError, match="not one epoch"):
         trainer.fit(deadline=0.0)
 
 
-def test_a_diverging_run_is_a_fault_and_no_model(tmp_path: Path, corpus: TrainingSet) -> None:
-    plan = replace(PLAN, learning_rate=1e30, schedule="constant", epochs=3)
+def test_a_diverging_run_is_a_fault_and_no_model(tmp_path: Path, data: TrainingSet) -> None:
+    config = replace(CONFIG, learning_rate=1e30, schedule="constant", epochs=3)
     with pytest.raises(SetupError, match="learning_rate"):
-        train(plan, corpus, tmp_path / "run", tmp_path / "best_model.h5")
+        train(config, data, tmp_path / "run", tmp_path / "best_model.h5")
     assert not (tmp_path / "best_model.h5").exists()
 
 
-def test_mixed_precision_trains_and_saves_float32(tmp_path: Path, corpus: TrainingSet) -> None:
-    train(replace(PLAN, epochs=1, mixed_precision=True), corpus, tmp_path, tmp_path / "m.h5")
+def test_mixed_precision_trains_and_saves_float32(tmp_path: Path, data: TrainingSet) -> None:
+    train(replace(CONFIG, epochs=1, mixed_precision=True), data, tmp_path, tmp_path / "m.h5")
     assert keras.config.dtype_policy().name == "float32"
-    assert load_engine(tmp_path / "m.h5").run(corpus.prepared.images[:2]).logit.dtype == np.float32
+    assert load_engine(tmp_path / "m.h5").run(data.prepared.images[:2]).logit.dtype == np.float32
 
 
 def test_truncated_images_train_nothing(tmp_path: Path) -> None:
     root = fracatlas_tree(tmp_path / "atlas", per_class=40)
     for path in sorted((root / "images" / "Non_fractured").glob("*.jpg"))[:5]:
         path.write_bytes(path.read_bytes()[:-400])
-    corpus = read_training_set(
+    data = read_training_set(
         root, dataset="fracatlas", regions=(), size=32, seed=0, cache=tmp_path / "cache"
     )
-    truncated = {i for i, facts in enumerate(corpus.prepared.files) if facts.truncated}
+    truncated = {i for i, facts in enumerate(data.prepared.files) if facts.truncated}
     assert len(truncated) == 5
-    assert not truncated & set(np.concatenate(list(corpus.rows.values())))
-    assert corpus.report.truncated_left_out == 5
+    assert not truncated & set(np.concatenate(list(data.rows.values())))
+    assert data.report.truncated_left_out == 5
 
 
 def test_a_part_without_one_class_is_refused_with_counts(tmp_path: Path) -> None:
@@ -439,13 +439,13 @@ def test_the_command_trains_on_every_layout(
 
 
 def test_the_split_has_its_own_seed(
-    tmp_path: Path, trained: Path, corpus: TrainingSet, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, trained: Path, data: TrainingSet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A run with another seed is tested with the same images; with another split seed, it is not."""
 
     def used(seed: int, split_seed: int) -> tuple[dict[str, object], frozenset[str]]:
         model = tmp_path / f"{seed}-{split_seed}.h5"
-        where = ("--data", corpus.dataset.root, "--run", tmp_path / "run", "--output", model)
+        where = ("--data", data.dataset.root, "--run", tmp_path / "run", "--output", model)
         seeds = ("--seed", seed, "--split_seed", split_seed, "--note", "by hand")
         answer = run_command(capsys, main, arguments(*where, "--epochs", 1, *seeds))
         assert answer.code == 0, answer.errors

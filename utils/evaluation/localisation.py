@@ -172,14 +172,14 @@ def localisation(
 
 
 def localisation_on(
-    corpus: TrainingSet, part: str, maps: np.ndarray, plan: TrainingConfig
+    data: TrainingSet, part: str, maps: np.ndarray, config: TrainingConfig
 ) -> schema.LocalisationFigures | None:
     """Measure the maps of one part of a training's data; see ``localisation``."""
-    rows = corpus.rows[part]
+    rows = data.rows[part]
     return localisation(
         maps,
-        [corpus.prepared.samples[row] for row in rows],
-        [corpus.prepared.files[row] for row in rows],
-        [corpus.groups[row] for row in rows],
-        offset=map_offset(plan.architecture, plan.detail) / plan.image_size,
+        [data.prepared.samples[row] for row in rows],
+        [data.prepared.files[row] for row in rows],
+        [data.groups[row] for row in rows],
+        offset=map_offset(config.architecture, config.detail) / config.image_size,
     )

@@ -45,8 +45,8 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    plan: TrainingConfig,
-    corpus: TrainingSet,
+    config: TrainingConfig,
+    data: TrainingSet,
     run: Path,
     output: Path,
     *,
@@ -59,8 +59,8 @@ def train(
     """Train, calibrate, choose the threshold, save the bundle and score its test part.
 
     Args:
-        plan: how.
-        corpus: on what.
+        config: how.
+        data: on what.
         run: folder of checkpoints, logs and curves.
         output: the ``.h5`` file to write.
         deadline: stop in time to be done by then, in seconds of ``time.monotonic``; what is best so far is
@@ -78,13 +78,13 @@ def train(
             epoch done before the time was up.
         KeyboardInterrupt: interrupted before the first epoch was done.
     """
-    keras.utils.set_random_seed(plan.seed)
-    trainer = Trainer(plan, corpus, run, progress=progress, commit=commit)
+    keras.utils.set_random_seed(config.seed)
+    trainer = Trainer(config, data, run, progress=progress, commit=commit)
     if resume:
         trainer.resume()
     else:
         trainer.start()
-    outcome = trainer.fit(deadline, pictures_afterwards(corpus))
+    outcome = trainer.fit(deadline, pictures_afterwards(data))
     bundle = finish(trainer, output, outcome=outcome, commit=commit, note=note)
     return {
         "outcome": outcome,
@@ -92,56 +92,56 @@ def train(
         "sha256": bundle.sha256,
         "run": str(run),
         "epochs": len(trainer.history),
-        "counts": corpus.report.model_dump()["used"],
+        "counts": data.report.model_dump()["used"],
         "metrics": bundle.metrics,
     }
 
 
-def pictures_afterwards(corpus: TrainingSet) -> int:
+def pictures_afterwards(data: TrainingSet) -> int:
     """Return how many pictures ``finish`` shows to the network, or a few more."""
-    parts = {part: len(rows) for part, rows in corpus.rows.items()}
+    parts = {part: len(rows) for part, rows in data.rows.items()}
     familiar = min(parts["train"], MOST_FAMILIAR)
     return parts["validation"] + parts["test"] + 3 * familiar + STRANGERS
 
 
 def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: str) -> Bundle:
     """Turn a trainer's best weights into a bundle: calibrated, decided, scored."""
-    plan, corpus, origin = trainer.plan, trainer.corpus, trainer.folder.origin
+    config, data, origin = trainer.config, trainer.data, trainer.folder.origin
     network = trainer.best_network()
     explained = explain(network)
-    rows = corpus.rows["validation"]
-    labels = corpus.labels[rows]
-    outputs = Outputs.of(run_network(explained, plan.spec, corpus.prepared.images, rows))
+    rows = data.rows["validation"]
+    labels = data.labels[rows]
+    outputs = Outputs.of(run_network(explained, config.spec, data.prepared.images, rows))
     calibration = fit_calibration(outputs.logit, labels)
     probabilities = calibration.probability(outputs.logit)
-    point = choose_operating_point(probabilities, labels, sensitivity=plan.sensitivity)
+    point = choose_operating_point(probabilities, labels, sensitivity=config.sensitivity)
 
     def figures(part: str, logits: np.ndarray) -> dict[str, Any]:
-        chosen = corpus.rows[part]
+        chosen = data.rows[part]
         return summarise(
-            corpus.labels[chosen],
+            data.labels[chosen],
             calibration.probability(logits),
-            [corpus.groups[row] for row in chosen],
+            [data.groups[row] for row in chosen],
             point.threshold,
         ).model_dump()
 
     metrics = {"validation": figures("validation", outputs.logit)}
-    if len(corpus.rows["test"]):
-        tested = run_network(explained, plan.spec, corpus.prepared.images, corpus.rows["test"])
+    if len(data.rows["test"]):
+        tested = run_network(explained, config.spec, data.prepared.images, data.rows["test"])
         metrics["test"] = figures("test", tested[LOGIT])
-        measured = localisation_on(corpus, "test", tested[MAP], plan)
+        measured = localisation_on(data, "test", tested[MAP], config)
         metrics["test"]["localisation"] = measured and measured.model_dump()
-    used = np.concatenate([corpus.rows["train"], corpus.rows["validation"]])
-    ood_detector = learn_ood_detector(explained, plan, corpus, outputs.embedding)
+    used = np.concatenate([data.rows["train"], data.rows["validation"]])
+    ood_detector = learn_ood_detector(explained, config, data, outputs.embedding)
     self_test = explained.predict_on_batch(
-        scale(self_test_input(plan.image_size), plan.spec.scaling)
+        scale(self_test_input(config.image_size), config.spec.scaling)
     )
     return save_bundle(
         output,
         network,
-        spec=plan.spec,
+        spec=config.spec,
         regions=trainer.regions,
-        labels=Labels(meaning=corpus.dataset.meaning),
+        labels=Labels(meaning=data.dataset.meaning),
         decision=Decision(
             calibration=calibration,
             threshold=point.threshold,
@@ -151,18 +151,18 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: s
         scale_top=scale_top(outputs, labels),
         self_test=Outputs.of(self_test),
         training={
-            "dataset": corpus.dataset.name,
-            "attribution": corpus.dataset.attribution,
-            "regions": list(corpus.dataset.regions),
-            "counts": corpus.report.model_dump(),
-            "split": {"seed": corpus.report.seed, "fractions": list(FRACTIONS)},
-            "seed": plan.seed,
+            "dataset": data.dataset.name,
+            "attribution": data.dataset.attribution,
+            "regions": list(data.dataset.regions),
+            "counts": data.report.model_dump(),
+            "split": {"seed": data.report.seed, "fractions": list(FRACTIONS)},
+            "seed": config.seed,
             # The file's name alone: where it lay on one machine helps nobody else.
             "args": {
-                **asdict(plan),
-                "weights": Path(plan.weights).name,
-                "teacher": plan.teacher and Path(plan.teacher).name,
-                "region": list(corpus.chosen_regions),
+                **asdict(config),
+                "weights": Path(config.weights).name,
+                "teacher": config.teacher and Path(config.teacher).name,
+                "region": list(data.chosen_regions),
             },
             "built_on": [bundle.sha256 for bundle in trainer.parent_bundles],
             "outcome": outcome,
@@ -177,8 +177,8 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: s
         manifest=merge_manifests(
             [
                 TrainingManifest(
-                    frozenset(corpus.prepared.files[row].key for row in used),
-                    fingerprints(corpus.prepared.thumbnails[used]),
+                    frozenset(data.prepared.files[row].key for row in used),
+                    fingerprints(data.prepared.thumbnails[used]),
                 ),
                 *map(read_manifest, trainer.parent_bundles),
             ]
@@ -188,19 +188,19 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: s
 
 
 def learn_ood_detector(
-    explained: keras.Model, plan: TrainingConfig, corpus: TrainingSet, checked: np.ndarray
+    explained: keras.Model, config: TrainingConfig, data: TrainingSet, checked: np.ndarray
 ) -> OODDetector:
     """Learn what the training radiographs look like to a network, and what strangers do.
 
     Args:
         explained: the network with its embedding.
-        plan: whose seed decides what is drawn.
-        corpus: whose train part is familiar.
+        config: whose seed decides what is drawn.
+        data: whose train part is familiar.
         checked: embeddings of its validation part.
     """
-    random = np.random.default_rng(plan.seed)
-    prepared = corpus.prepared
-    rows = corpus.rows["train"]
+    random = np.random.default_rng(config.seed)
+    prepared = data.prepared
+    rows = data.rows["train"]
     if len(rows) > MOST_FAMILIAR:
         rows = np.sort(random.choice(rows, MOST_FAMILIAR, replace=False))
 
@@ -208,17 +208,17 @@ def learn_ood_detector(
 
     def embed(pictures: list[np.ndarray]) -> np.ndarray:
         everything = np.arange(len(pictures))
-        return run_network(explained, plan.spec, np.stack(pictures), everything)[EMBEDDING]
+        return run_network(explained, config.spec, np.stack(pictures), everything)[EMBEDDING]
 
     def inverted(row: int) -> np.ndarray:
         crop = prepared.files[row].crop
-        return invert(prepared.images[row], placement(crop.height, crop.width, plan.image_size))
+        return invert(prepared.images[row], placement(crop.height, crop.width, config.image_size))
 
     shown = [prepared.images[row] for row in rows]
     return fit_ood_detector(
         training=embed([*shown, *(vary(picture, random) for picture in shown)]),
         validation=checked,
-        ood_samples=embed([draw_ood_sample(plan.image_size, random) for _ in range(strangers)]),
+        ood_samples=embed([draw_ood_sample(config.image_size, random) for _ in range(strangers)]),
         inverted=embed([inverted(row) for row in rows[::2]]),
     )
 

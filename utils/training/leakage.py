@@ -15,27 +15,27 @@ from utils.model.sidecar import sidecar_path
 from utils.training.config import TrainingConfig
 
 
-def parent_bundles(plan: TrainingConfig) -> tuple[Bundle, ...]:
+def parent_bundles(config: TrainingConfig) -> tuple[Bundle, ...]:
     """Read the bundles whose weights a run begins with or whose network teaches it.
 
     Raises:
         ModelMissing, BundleError: see ``bundle.read_bundle``.
     """
-    weights = Path(plan.weights)
+    weights = Path(config.weights)
     paths = [weights] if sidecar_path(weights).is_file() else []
-    if plan.teacher:
-        paths.append(Path(plan.teacher))
+    if config.teacher:
+        paths.append(Path(config.teacher))
     return tuple(read_bundle(path) for path in paths)
 
 
-def check_leakage(bundles: Iterable[Bundle], corpus: TrainingSet) -> None:
+def check_leakage(bundles: Iterable[Bundle], data: TrainingSet) -> None:
     """Insist that none of the test images was seen by a bundle that a run builds on.
 
     Raises:
         SetupError: some were.
         BundleError: a list of what was seen is missing or altered.
     """
-    tests = {corpus.prepared.files[row].key for row in corpus.rows["test"]}
+    tests = {data.prepared.files[row].key for row in data.rows["test"]}
     for bundle in bundles:
         known = len(tests & merge_manifests([read_manifest(bundle)]).sha256)
         if known:

@@ -57,8 +57,8 @@ class Trainer:
     """A run: its network, its history and its checkpoints.
 
     Args:
-        plan: how to train.
-        corpus: on what.
+        config: how to train.
+        data: on what.
         run: folder of checkpoints, logs and curves; made where it is missing.
         progress: show a bar an epoch on stderr.
         commit: version of the code, "" where it is not known.
@@ -66,43 +66,43 @@ class Trainer:
 
     def __init__(
         self,
-        plan: TrainingConfig,
-        corpus: TrainingSet,
+        config: TrainingConfig,
+        data: TrainingSet,
         run: Path,
         *,
         progress: bool = False,
         commit: str = "",
     ) -> None:
-        self.plan, self.corpus, self.progress = plan, corpus, progress
+        self.config, self.data, self.progress = config, data, progress
         self.folder = RunFolder(run, commit)
-        self.parent_bundles = parent_bundles(plan)
-        check_leakage(self.parent_bundles, corpus)
-        self.regions = corpus.regions if plan.region_weight > 0 else ()
+        self.parent_bundles = parent_bundles(config)
+        check_leakage(self.parent_bundles, data)
+        self.regions = data.regions if config.region_weight > 0 else ()
         self.history: list[Epoch] = []
         self._compiled_for = ""
         self._deadline, self._afterwards, self._seconds_a_picture = math.inf, 0, 0.0
-        with _dtype_policy("mixed_bfloat16" if plan.mixed_precision else "float32"):
+        with _dtype_policy("mixed_bfloat16" if config.mixed_precision else "float32"):
             self.network = with_fused_batch_norm(self._build())
-        rows = corpus.rows["train"]
-        self.shift = map_offset(plan.architecture, plan.detail)
+        rows = data.rows["train"]
+        self.shift = map_offset(config.architecture, config.detail)
         self.located = keras.Model(
             self.network.inputs[0], {**self.network.output, MAP: signed_map(self.network)}
         )
-        self.teacher = Teacher(Path(plan.teacher), plan.image_size) if plan.teacher else None
-        self.teaches_places = plan.location_weight > 0 and any(
-            corpus.prepared.samples[row].boxes for row in rows
+        self.teacher = Teacher(Path(config.teacher), config.image_size) if config.teacher else None
+        self.teaches_places = config.location_weight > 0 and any(
+            data.prepared.samples[row].boxes for row in rows
         )
         self.model = self._training_model()
         self.batches = Batches(
-            corpus.prepared.images,
+            data.prepared.images,
             rows,
-            corpus.labels,
-            regions=corpus.region_index if self.regions else None,
+            data.labels,
+            regions=data.region_index if self.regions else None,
             lesions=self._lesions if self.teaches_places else None,
-            batch_size=plan.batch_size,
-            balanced=plan.class_weight == "balanced",
-            negatives=plan.negatives,
-            seed=plan.seed,
+            batch_size=config.batch_size,
+            balanced=config.class_weight == "balanced",
+            negatives=config.negatives,
+            seed=config.seed,
         )
 
     def start(self) -> None:
@@ -111,10 +111,10 @@ class Trainer:
         Raises:
             SetupError: the pretrained weights are missing or do not fit.
         """
-        filled = load_pretrained(self.network, self.plan.weights)
-        source = Path(self.plan.weights).name if filled else "random numbers"
-        log.info("%s: %d layers filled from %s", self.plan.architecture, filled, source)
-        self.folder.begin(self.plan.weights)
+        filled = load_pretrained(self.network, self.config.weights)
+        source = Path(self.config.weights).name if filled else "random numbers"
+        log.info("%s: %d layers filled from %s", self.config.architecture, filled, source)
+        self.folder.begin(self.config.weights)
 
     def resume(self) -> None:
         """Go back to where the last checkpoint in the run's folder was written.
@@ -163,27 +163,27 @@ class Trainer:
         return network
 
     def _build(self) -> keras.Model:
-        plan = self.plan
+        config = self.config
         return build_model(
-            plan.architecture,
-            plan.image_size,
+            config.architecture,
+            config.image_size,
             regions=self.regions,
-            detail=plan.detail,
-            dropout=plan.dropout,
+            detail=config.detail,
+            dropout=config.dropout,
         )
 
     def _training_model(self) -> keras.Model:
         """Return the network between its varied input and the losses."""
-        plan = self.plan
+        config = self.config
         scalings = [self.teacher.scaling] if self.teacher else []
-        entry = training_input(plan.spec, augment=plan.augment, seed=plan.seed, also=scalings)
+        entry = training_input(config.spec, augment=config.augment, seed=config.seed, also=scalings)
         varied, lesions, *others = entry.outputs
         followed = {**self.located.output, FEATURES: feature_maps(self.network)}
         trained = keras.Model(self.network.inputs[0], followed)(varied)
         signed, maps = trained.pop(MAP), trained.pop(FEATURES)
         if self.teacher:
             trained[LOGIT] = self.teacher.teach(
-                trained[LOGIT], maps, others[0], plan.teacher_weight
+                trained[LOGIT], maps, others[0], config.teacher_weight
             )
         if self.teaches_places:
             unmoved = entry.input[LESIONS]
@@ -192,26 +192,26 @@ class Trainer:
 
     def _lesions(self, row: int) -> np.ndarray:
         """Return the mask of a row's marked lesions."""
-        prepared = self.corpus.prepared
+        prepared = self.data.prepared
         file = prepared.files[row]
-        return lesion_mask(prepared.samples[row].boxes, file.crop, self.plan.image_size)
+        return lesion_mask(prepared.samples[row].boxes, file.crop, self.config.image_size)
 
     def _time_left(self) -> float:
         """Return the seconds in which steps may still be made."""
         return self._deadline - time.monotonic() - self._afterwards * self._seconds_a_picture
 
     def _run_phases(self) -> str:
-        names = [name for name, _, _ in self.plan.phases]
+        names = [name for name, _, _ in self.config.phases]
         reached = names.index(self.history[-1].phase) if self.history else 0
         outcome = COMPLETED
-        for name, epochs, highest in self.plan.phases[reached:]:
+        for name, epochs, highest in self.config.phases[reached:]:
             self._compile(name)
             while True:
                 done = [row for row in self.history if row.phase == name]
                 if len(done) >= epochs:
                     outcome = COMPLETED
                     break
-                if out_of_patience([row.val_auc for row in done], self.plan.patience):
+                if out_of_patience([row.val_auc for row in done], self.config.patience):
                     outcome = PATIENCE
                     break
                 if max((row.seconds for row in done), default=0.0) > self._time_left():
@@ -225,11 +225,11 @@ class Trainer:
         scores = [row.val_auc for row in done]
         steps = len(self.batches)
         self.batches.start_epoch(len(self.history))
-        reseed(self.model, self.plan.seed, len(self.history))
+        reseed(self.model, self.config.seed, len(self.history))
 
         def rate(step: int) -> float:
             share = (len(done) + step / steps) / epochs
-            return learning_rate_at(self.plan.schedule, highest, share, scores)
+            return learning_rate_at(self.config.schedule, highest, share, scores)
 
         title = f"{phase} {len(done) + 1}/{epochs}"
         last = LastStep()
@@ -243,7 +243,7 @@ class Trainer:
         # With averaging, Keras leaves the running mean of the weights in the model: it is validated and
         # kept, and training goes on from the last step's. Copied, because on jax the model and its
         # optimizer would share the arrays, and whoever computes first uses them up.
-        if self.plan.averaging:
+        if self.config.averaging:
             self.model.set_weights([array.copy() for array in self.model.get_weights()])
         logits, pointing = self._validate()
         row = Epoch(
@@ -252,7 +252,7 @@ class Trainer:
             seconds=round(time.monotonic() - started, 1),
             learning_rate=float(self.model.optimizer.learning_rate),
             loss=float(losses.history["loss"][-1]),
-            **validation_scores(self.corpus.labels[self.corpus.rows["validation"]], logits),
+            **validation_scores(self.data.labels[self.data.rows["validation"]], logits),
             val_pointing=pointing,
         )
         self._checkpoint(row, last.weights)
@@ -269,9 +269,9 @@ class Trainer:
 
     def _validate(self) -> tuple[np.ndarray, float | None]:
         """Return the logits of the validation part, and how often a lesion is where the map is highest."""
-        rows = self.corpus.rows["validation"]
+        rows = self.data.rows["validation"]
         started = time.monotonic()
-        answers = run_network(self.located, self.plan.spec, self.corpus.prepared.images, rows)
+        answers = run_network(self.located, self.config.spec, self.data.prepared.images, rows)
         self._seconds_a_picture = (time.monotonic() - started) / len(rows)
         logits = answers[LOGIT][:, 0]
         if not np.isfinite(logits).all():
@@ -279,7 +279,7 @@ class Trainer:
                 "training diverged: the network's outputs are no numbers any more; use a smaller "
                 "--learning_rate"
             )
-        marked = [n for n, row in enumerate(rows) if self.corpus.prepared.samples[row].boxes]
+        marked = [n for n, row in enumerate(rows) if self.data.prepared.samples[row].boxes]
         if not marked:
             return logits, None
         masks = np.stack([self._lesions(rows[number]) for number in marked])
@@ -289,28 +289,28 @@ class Trainer:
         """Prepare the model for a phase: what is trained, its losses, a fresh optimizer."""
         if self._compiled_for == phase:
             return
-        plan = self.plan
+        config = self.config
         for layer in backbone_layers(self.network):
             layer.trainable = phase != HEAD
-        if plan.holds_batch_norm:
+        if config.holds_batch_norm:
             for layer in batch_norms(self.network):
                 layer.trainable = False
         loss: dict[str, keras.losses.Loss | Callable[..., keras.KerasTensor]] = {
             LOGIT: keras.losses.BinaryCrossentropy(
-                from_logits=True, label_smoothing=plan.label_smoothing
+                from_logits=True, label_smoothing=config.label_smoothing
             )
         }
         if self.regions:
             loss[REGION] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         if self.teaches_places:
             loss[LOCATION] = given_loss
-        weights = {LOGIT: 1.0, REGION: plan.region_weight, LOCATION: plan.location_weight}
+        weights = {LOGIT: 1.0, REGION: config.region_weight, LOCATION: config.location_weight}
         optimizer = keras.optimizers.AdamW(
-            plan.learning_rate,
-            weight_decay=plan.weight_decay,
+            config.learning_rate,
+            weight_decay=config.weight_decay,
             clipnorm=1.0,
-            use_ema=plan.averaging > 0,
-            ema_momentum=plan.averaging,
+            use_ema=config.averaging > 0,
+            ema_momentum=config.averaging,
         )
         self.model.compile(optimizer, loss, loss_weights={name: weights[name] for name in loss})
         # Built now, so that a checkpoint's optimizer state has variables to go into.
@@ -319,11 +319,11 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same for a run to go on; the threshold is chosen after it."""
-        plan = asdict(self.plan)
-        del plan["sensitivity"]
+        config = asdict(self.config)
+        del config["sensitivity"]
         return {
-            **plan,
-            "images": self.corpus.report.model_dump()["used"],
+            **config,
+            "images": self.data.report.model_dump()["used"],
             "built on": [bundle.sha256 for bundle in self.parent_bundles],
         }
 
