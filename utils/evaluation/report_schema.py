@@ -89,7 +89,7 @@ class Performance(Record):
 
 
 class CertaintyCounts(Record):
-    """Answers of each certainty, see ``inference.certainty``."""
+    """Answers of each certainty, see ``inference.input_warnings``."""
 
     definite: int
     doubtful: int
