@@ -21,7 +21,7 @@ from utils.model.bundle import Bundle, read_bundle
 from utils.model_builder import LOGIT, REGION
 
 # Part of the cache's key: a new version exports every graph again.
-EXPORT_VERSION = 2
+EXPORT_VERSION = 3
 GRAPH, WEIGHTS = "graph.xml", "graph.bin"
 DONE, SETUP_FAULT, BUNDLE_FAULT = 0, 3, 4
 _NAMES = {INPUT, LOGIT, MAP, EMBEDDING, REGION}
