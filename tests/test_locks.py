@@ -77,6 +77,7 @@ def _licence(name: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_no_package_is_under_gpl_or_agpl():
     names = {name for name, _ in _pins("requirements.lock")}
     installed = {_normal(d.name) for d in metadata.distributions()} & names
