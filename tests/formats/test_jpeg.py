@@ -14,7 +14,7 @@ from tests.support.pictures import draw_radiograph, encode
 from tests.support.raster_files import LEVELS, UNIT, grey, save
 from utils.errors import UnreadableImage
 from utils.formats import decode
-from utils.formats.jpeg import lacks_data, names_missing_data
+from utils.formats.jpeg import decoder_warning, names_damage, names_missing_data
 from utils.imaging.geometry import resize
 from utils.imaging.radiograph import DETAIL
 
@@ -219,20 +219,33 @@ def test_of_fracatlas_only_truncated_are_refused(shared_data):
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
 def test_missing_data_is_found_at_an_eighth(mode, options):
     content = save(Image.fromarray(LEVELS).convert(mode), "JPEG", quality=95, **options)
-    assert not lacks_data(content)
+    assert not names_damage(decoder_warning(content))
     if mode != "CMYK":
-        assert lacks_data(content[: len(content) * 4 // 5] + b"\xff\xd9")
+        cut = content[: len(content) * 4 // 5] + b"\xff\xd9"
+        assert names_missing_data(decoder_warning(cut))
 
 
 @pytest.mark.parametrize(
-    ("warning", "refused"),
+    ("warning", "missing", "damage"),
     [
-        ("Corrupt JPEG data: premature end of data segment", True),
-        ("Premature end of JPEG file", True),
-        ("Corrupt JPEG data: found marker 0xd9 instead of RST1", True),
-        ("Corrupt JPEG data: 2 extraneous bytes before marker 0xd9", False),
-        ("", False),
+        ("Corrupt JPEG data: premature end of data segment", True, True),
+        ("Premature end of JPEG file", True, True),
+        ("Corrupt JPEG data: found marker 0xd9 instead of RST1", True, True),
+        ("Corrupt JPEG data: bad Huffman code", False, True),
+        ("Corrupt JPEG data: 2 extraneous bytes before marker 0xd9", False, True),
+        ("Inconsistent progression sequence for component 0 coefficient 1", False, True),
+        ("Invalid SOS parameters for sequential JPEG", False, False),
+        ("", False, False),
     ],
 )
-def test_only_missing_data_is_refused(warning, refused):
-    assert names_missing_data(warning) == refused
+def test_warnings_of_libjpeg_are_told_apart(warning, missing, damage):
+    assert (names_missing_data(warning), names_damage(warning)) == (missing, damage)
+
+
+def test_damaged_coded_data_is_refused():
+    content = grey("JPEG", quality=95)
+    start = content.index(b"\xff\xda") + 200
+    zeroed = content[:start] + bytes(300) + content[start + 300 :]
+    for allow_truncated in (False, True):
+        with pytest.raises(UnreadableImage, match="damaged"):
+            decode(zeroed, allow_truncated=allow_truncated)

@@ -17,8 +17,9 @@ from utils.imaging.radiograph import DETAIL, Limits, Radiograph
 END_OF_IMAGE = b"\xff\xd9"
 # simplejpeg's name of each of Pillow's modes.
 _COLOURS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
-# Warnings of libjpeg that refuse a file: data or restart markers are missing.
-_REFUSED_WARNINGS = re.compile("premature end|instead of RST", re.IGNORECASE)
+# Warnings of libjpeg about the coded data; its others are about header fields that change no pixel.
+_DAMAGE = re.compile("corrupt JPEG data|premature end|inconsistent progression", re.IGNORECASE)
+_MISSING_DATA = re.compile("premature end|instead of RST", re.IGNORECASE)
 
 
 def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> Radiograph:
@@ -51,6 +52,8 @@ def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
                 samples = _decode(content, image, reduction)
             except ValueError as error:
                 truncated = names_missing_data(str(error))
+                if not truncated and names_damage(str(error)):
+                    raise UnreadableImage("formats.damaged", format="JPEG", reason=error) from error
         if truncated and not allow_truncated:
             raise UnreadableImage("formats.ends_early", format="JPEG")
         if samples is None:
@@ -66,21 +69,26 @@ def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
         )
 
 
-def lacks_data(content: bytes) -> bool:
-    """Return whether libjpeg misses data in an 8-bit grey, YCbCr or RGB JPEG.
+def decoder_warning(content: bytes) -> str:
+    """Return the first warning of libjpeg about an 8-bit grey, YCbCr or RGB JPEG, "" without one.
 
     It is decoded at an eighth of its size: all of the coded data is read, few pixels are computed.
     """
     try:
         simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, strict=True)
     except ValueError as error:
-        return names_missing_data(str(error))
-    return False
+        return str(error)
+    return ""
 
 
 def names_missing_data(warnings: str) -> bool:
-    """Return whether a warning of libjpeg is one for which a file is refused."""
-    return _REFUSED_WARNINGS.search(warnings) is not None
+    """Return whether libjpeg warns of missing data or restart markers."""
+    return _MISSING_DATA.search(warnings) is not None
+
+
+def names_damage(warnings: str) -> bool:
+    """Return whether libjpeg warns of damage to the coded data, missing data included."""
+    return _DAMAGE.search(warnings) is not None
 
 
 def _reduction(size: tuple[int, int]) -> int:

@@ -73,7 +73,7 @@ def decode_frame(file: DicomFile, layout: PixelLayout) -> np.ndarray:
         _check_complete(markers.complete)
         if precision > 8 or syntax in JPEG_LOSSLESS:
             return _clip(_decode_by_gdcm(frame, syntax, layout, precision), layout)
-        _check_complete(not jpeg.lacks_data(frame))
+        _check_warnings(jpeg.decoder_warning(frame))
     samples, photometric = _decode_by_pydicom(frame, syntax, layout)
     if layout.samples == 1:
         return _clip(samples, layout)
@@ -83,6 +83,13 @@ def decode_frame(file: DicomFile, layout: PixelLayout) -> np.ndarray:
 def _check_complete(complete: bool) -> None:
     if not complete:
         raise UnreadableImage("formats.dicom_frame_ends_early")
+
+
+def _check_warnings(warnings: str) -> None:
+    """Raise UnreadableImage where libjpeg warns of damage to the coded data."""
+    _check_complete(not jpeg.names_missing_data(warnings))
+    if jpeg.names_damage(warnings):
+        raise UnreadableImage("formats.dicom_frame_damaged")
 
 
 def _decode_by_gdcm(frame: bytes, syntax: str, layout: PixelLayout, precision: int) -> np.ndarray:
@@ -103,7 +110,7 @@ def _decode_by_gdcm(frame: bytes, syntax: str, layout: PixelLayout, precision: i
         "signed": int(layout.signed),
     }
     samples, warnings = gdcm_codec.decode(settings, frame, layout.bytes)
-    _check_complete(not jpeg.names_missing_data(warnings))
+    _check_warnings(warnings)
     dtype = ("i" if layout.signed else "u") + str(layout.allocated // 8)
     return np.frombuffer(samples, dtype).reshape(layout.rows, layout.columns)
 
