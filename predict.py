@@ -69,9 +69,7 @@ def main() -> int:
     # No bar where stderr is no terminal: it would only fill a log.
     with tqdm(total=len(files), desc="scoring", unit="image", disable=None) as bar:
         overlay = flags.overlays is not None
-        for result in predict_files(
-            predictor, files, batch_size=flags.batch_size, overlay=overlay
-        ):
+        for result in predict_files(predictor, files, batch_size=flags.batch_size, overlay=overlay):
             faults += result.error is not None
             fields = as_fields(result, flags.overlays)
             with tqdm.external_write_mode(sys.stdout):

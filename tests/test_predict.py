@@ -56,6 +56,7 @@ def call(*arguments: object, **options) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_each_line_is_the_apps_answer(monkeypatch, capsys, model, predictor, pictures):
     code, out, _ = score(monkeypatch, capsys, "--model", model, "--batch_size", 3, pictures)
     assert code == 0
