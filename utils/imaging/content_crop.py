@@ -18,8 +18,6 @@ _LEAST_BLOCK = 0.05
 
 def crop_in_file(crop: Rectangle, radiograph: Radiograph) -> Rectangle:
     """Return the crop of a radiograph's pixels in pixels of the picture in its file."""
-    if radiograph.size is None:
-        return crop
     down = radiograph.height / radiograph.pixels.shape[0]
     across = radiograph.width / radiograph.pixels.shape[1]
     return crop.scaled(down, across, radiograph.height, radiograph.width)
@@ -43,12 +41,7 @@ def find_content_crop(pixels: np.ndarray) -> Rectangle:
 
 
 def _between_bands(pixels: np.ndarray, axis: int) -> tuple[int, int]:
-    """Return the first line and the one after the last of what lies between bands of one brightness.
-
-    Args:
-        pixels: float32 (height, width).
-        axis: along which a line runs: 1 for rows, 0 for columns.
-    """
+    """Return the start and stop of what lies between bands of one brightness: rows for axis 1."""
     spread = pixels.max(axis=axis) - pixels.min(axis=axis)
     even = np.concatenate([[False], spread <= 2 * _EVEN, [False]])
     starts, stops = np.flatnonzero(np.diff(even.astype(np.int8))).reshape(-1, 2).T

@@ -30,10 +30,7 @@ class Rectangle:
     @property
     def inside(self) -> tuple[slice, slice]:
         """The rows and the columns, to index a picture with."""
-        return (
-            slice(self.top, self.top + self.height),
-            slice(self.left, self.left + self.width),
-        )
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
     def scaled(self, down: float, across: float, height: int, width: int) -> Rectangle:
         """Return the rectangle in a (height, width) picture ``down`` times as high, ``across`` as wide."""
@@ -48,12 +45,7 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Box:
-    """A marked lesion, in pixels of the picture in its file.
-
-    Args:
-        x, y: left and top edge.
-        width, height: size.
-    """
+    """A marked lesion, in pixels of the picture in its file; x and y are its left and top edge."""
 
     x: float
     y: float
@@ -85,12 +77,8 @@ def placement(height: int, width: int, size: int) -> Rectangle:
     ratio = size / max(height, width)
     inner_height = min(size, max(1, round(height * ratio)))
     inner_width = min(size, max(1, round(width * ratio)))
-    return Rectangle(
-        top=(size - inner_height) // 2,
-        left=(size - inner_width) // 2,
-        height=inner_height,
-        width=inner_width,
-    )
+    top, left = (size - inner_height) // 2, (size - inner_width) // 2
+    return Rectangle(top, left, inner_height, inner_width)
 
 
 def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -101,16 +89,12 @@ def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     Args:
         picture: (height, width) or (height, width, channels), uint8 or float32.
         height, width: of the result, pixels.
-
-    Returns:
-        An array of the same type and channels.
     """
     if picture.shape[:2] == (height, width):
         return picture.copy()
     shrinks = height <= picture.shape[0] and width <= picture.shape[1]
-    return cv2.resize(
-        picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(picture, (width, height), interpolation=method)
 
 
 def map_over_picture(
@@ -164,11 +148,7 @@ def peak(activation: np.ndarray, height: int, width: int) -> tuple[int, int] | N
 def mask_of_boxes(
     boxes: Sequence[Box], height: int, width: int, shape: tuple[int, int]
 ) -> np.ndarray:
-    """Return where the pixel centres of a map over a (height, width) picture lie in a box.
-
-    Returns:
-        bool of ``shape``, which is the map's.
-    """
+    """Return bool of ``shape``: where the pixel centres of a map over the picture lie in a box."""
     row = (np.arange(shape[0]) + 0.5) * height / shape[0]
     column = (np.arange(shape[1]) + 0.5) * width / shape[1]
     mask = np.zeros(shape, bool)
@@ -180,12 +160,7 @@ def mask_of_boxes(
 
 
 def lesion_mask(boxes: Sequence[Box], crop: Rectangle, size: int) -> np.ndarray:
-    """Draw marked lesions into the letterboxed square that the network sees.
-
-    Args:
-        boxes: in pixels of the picture.
-        crop: content crop of the picture.
-        size: side of the square, pixels.
+    """Draw marked lesions into the letterboxed square of ``size`` pixels that the network sees.
 
     Returns:
         uint8 (size, size): 255 in the middle of a box, falling to EDGE_WEIGHT of it at the edge; 0
@@ -223,12 +198,8 @@ def _move(square: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def _extent(first: float, last: float, size: int) -> tuple[slice, np.ndarray]:
-    """Return the whole pixels of an extent, at least one, and the distance of each from its middle.
-
-    The distance is 0 in the middle and 1 at either end.
-    """
+    """Return the pixels of an extent, at least one, and the distance of each: 0 mid-way, 1 at an end."""
     start = min(max(0, round(first)), size - 1)
     stop = min(max(start + 1, round(last)), size)
-    places = np.arange(start, stop) + 0.5
     middle, half = (start + stop) / 2, (stop - start) / 2
-    return slice(start, stop), np.abs(places - middle) / half
+    return slice(start, stop), np.abs(np.arange(start, stop) + 0.5 - middle) / half

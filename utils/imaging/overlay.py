@@ -1,8 +1,7 @@
 """Overlay of an activation map: a coloured layer, and its blend with the radiograph.
 
-The colour scale is absolute, from 0 to the bundle's ``scale_top`` logits, so that a colour means the
-same on every picture. Inferno rises steadily in lightness, so it also reads in grey and for the
-colour-blind; its black beginning is left out, as it is invisible on a radiograph's black.
+The scale is absolute, from 0 to the bundle's ``scale_top`` logits. Inferno rises steadily in lightness, so
+it also reads in grey and for the colour-blind; its black beginning would be invisible on a radiograph.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def levels(activation: np.ndarray, height: int, width: int, scale_top: float) ->
     Args:
         activation: float32, not negative, logits a cell.
         height, width: of the result, pixels.
-        scale_top: the value that gets the last level; higher ones look the same.
+        scale_top: logits of the last level.
 
     Returns:
         uint8 (height, width): 0 where there is no evidence, 255 at the scale's top and above.
@@ -56,11 +55,10 @@ def levels(activation: np.ndarray, height: int, width: int, scale_top: float) ->
 
 
 def blend(grey: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Lay a coloured map over a radiograph.
+    """Lay the colours of ``levels`` over a radiograph of the same size.
 
     Args:
-        grey: uint8 (height, width).
-        level: uint8 (height, width) as ``levels`` returns it.
+        grey, level: uint8 (height, width).
 
     Returns:
         uint8 (height, width, 3), blue green red.
@@ -82,17 +80,13 @@ def _blending() -> tuple[np.ndarray, np.ndarray]:
 def grey_levels(pixels: np.ndarray, side: int) -> np.ndarray:
     """Return a radiograph of float32 [0, 1] as uint8, its longest side at most ``side``."""
     height, width = pixels.shape
-    small = resize(pixels, *shrunk(height, width, side))
-    return cv2.convertScaleAbs(small, alpha=255.0)
+    return cv2.convertScaleAbs(resize(pixels, *shrunk(height, width, side)), alpha=255.0)
 
 
 def png(level: np.ndarray) -> bytes:
-    """Encode a map alone as a PNG that is transparent where there is no evidence.
+    """Encode the levels of a map as a PNG that is transparent where there is no evidence.
 
     A palette of 256 colours with their opacities: a quarter of the bytes of four channels, and exact.
-
-    Args:
-        level: uint8 (height, width) as ``levels`` returns it.
     """
     picture = Image.fromarray(level)
     picture.putpalette(np.column_stack([colours(), opacities()]).tobytes(), "RGBA")

@@ -50,10 +50,8 @@ class Radiograph:
     Args:
         pixels: float32 (height, width) in [0, 1], bone bright, upright as it is meant to be shown.
         format: name in the FORMATS table ("png", "jpeg", "dicom").
-        truncated: the file ended early and the rest of the picture is filled in; only ever true
-            where the caller asked for such files.
-        size: (height, width) of the picture in the file where ``pixels`` were decoded at a fraction of
-            it; None where they are all there.
+        truncated: the file ended early and the rest is filled in, where the caller asked for such files.
+        size: (height, width) of the picture in the file where ``pixels`` are a fraction of it, or None.
     """
 
     pixels: np.ndarray
