@@ -19,14 +19,13 @@ T = TypeVar("T")
 class AdmissionQueue:
     """A bounded queue in front of a few prediction threads; sheds load beyond that.
 
-    Predictions have threads of their own, and few: what a thread once used it keeps (the memory
-    allocator's arenas, OpenCV's and the engine's scratch space), and the server has a thread a request.
+    Predictions have few threads of their own: what a thread once used it keeps (the memory allocator's
+    arenas, OpenCV's and the engine's scratch space), and the server has a thread a request.
 
     Args:
         concurrency: predictions at the same time.
         waiting: requests that may wait beyond those.
         seconds: longest wait, once a request has arrived whole.
-        metrics: counts slots, waiting requests and running predictions.
     """
 
     def __init__(self, *, concurrency: int, waiting: int, seconds: float, metrics: Metrics) -> None:
@@ -65,10 +64,7 @@ class AdmissionQueue:
         return self._submitted <= 1
 
     def run(self, work: Callable[[], T]) -> tuple[T, float]:
-        """Run ``work`` in a prediction thread once one is free.
-
-        Args:
-            work: called with this thread's context variables.
+        """Run ``work`` in a prediction thread once one is free, with this thread's context variables.
 
         Returns:
             Its result, and the milliseconds waited.

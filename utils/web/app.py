@@ -40,13 +40,7 @@ class FractureApp(Flask):
 
 
 def create_app(settings: Settings) -> Flask:
-    """Build the app. Nothing heavy is imported and no model is loaded.
-
-    Args:
-        settings: the operator's choices; see ``config.Settings``.
-
-    Returns:
-        The WSGI app; ``extensions["predictor_service"].predictor()`` loads the model.
+    """Build the app. Nothing heavy is imported; the first ``PredictorService.predictor`` loads the model.
 
     Raises:
         SetupError: the upload folder or the secret key is unusable.
@@ -104,13 +98,8 @@ def create_app(settings: Settings) -> Flask:
             "label_meaning": service.label_meaning,
         }
 
-    guard = BodyGuard(
-        app.wsgi_app,
-        seconds=settings.body_seconds,
-        drain_limit=4 * app.config["MAX_CONTENT_LENGTH"],
-    )
-    app.wsgi_app = guard  # type: ignore[method-assign]
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(guard, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    drain_limit = 4 * app.config["MAX_CONTENT_LENGTH"]
+    guard = BodyGuard(app.wsgi_app, seconds=settings.body_seconds, drain_limit=drain_limit)
+    hops = settings.trusted_proxies
+    app.wsgi_app = ProxyFix(guard, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app

@@ -45,10 +45,9 @@ STATUS: dict[type[FractureError], int] = {
 
 @dataclass(frozen=True)
 class HttpError:
-    """One row of the table.
+    """One row of the table: a code, stable for scripts, and message ids.
 
     Args:
-        code: stable, for scripts.
         before_app: message id where the app never gets the request; None where that cannot be.
         in_app: message id where the app raises it; None where that cannot be.
     """
@@ -82,16 +81,13 @@ def status_of(error: FractureError) -> int:
 def _response(status: int, code: str, message: str) -> Response:
     """Return an error in the client's format, and keep its code for the log and the counts."""
     g.error_code = code
-    if not wants_page(request):
-        response = jsonify({"error": {"code": code, "message": message}})
-    else:
+    error = {"code": code, "message": message}
+    if wants_page(request):
         mendable = request.path == "/predict" and status in ON_UPLOAD_PAGE
-        response = make_response(
-            render_template(
-                "predict/upload.html" if mendable else "errors/error.html",
-                error={"status": status, "code": code, "message": message},
-            )
-        )
+        template = "predict/upload.html" if mendable else "errors/error.html"
+        response = make_response(render_template(template, error=error | {"status": status}))
+    else:
+        response = jsonify(error=error)
     response.status_code = status
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_SECONDS)

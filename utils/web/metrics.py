@@ -16,6 +16,7 @@ from utils.web.workers import prometheus_folder
 
 if TYPE_CHECKING:
     from utils.inference.prediction import Prediction
+    from utils.inference.predictor import Predictor
 
 REQUEST_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -73,18 +74,14 @@ class Metrics:
             ("architecture", "sha256", "engine"),
         )
 
-    def set_model(self, architecture: str, sha256: str, engine: str) -> None:
+    def set_model(self, predictor: Predictor) -> None:
         """Record that this process has a model that answers."""
-        self.model.labels(architecture, sha256, engine).set(1)
+        bundle = predictor.bundle
+        self.model.labels(bundle.architecture, bundle.sha256, predictor.engine.kind).set(1)
         self.ready.set(1)
 
     def count_prediction(self, prediction: Prediction, positive: str) -> None:
-        """Count one prediction and its stages.
-
-        Args:
-            prediction: as returned to the client.
-            positive: the bundle's label of a fracture.
-        """
+        """Count one prediction and its stages; ``positive`` is the bundle's label of a fracture."""
         verdict = "none"
         if prediction.prediction is not None:
             verdict = "positive" if prediction.prediction == positive else "negative"

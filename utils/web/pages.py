@@ -20,13 +20,13 @@ LEGEND_STEPS = 17
 
 @dataclass(frozen=True)
 class ResultPage:
-    """A prediction in sentences and addresses, as the template needs it.
+    """What the template shows of a prediction.
 
     Args:
         tone: colour and sign of the verdict: positive, negative, doubtful or withheld.
         radiograph, heatmap: data: URIs.
         doubt: limits of the doubtful range of probabilities.
-        predictive_value, pointing_game: sentences; None without figures.
+        certainty, predictive_value, pointing_game: sentences; None without figures.
         mark_peak: whether the map's highest point is marked at first.
     """
 
@@ -34,10 +34,7 @@ class ResultPage:
     tone: str
     radiograph: str | None
     heatmap: str | None
-    probability: str | None
-    threshold: str
     doubt: tuple[float, float]
-    region: str | None
     certainty: str
     predictive_value: str | None
     pointing_game: str | None
@@ -73,16 +70,12 @@ def result_page(
         tone = "positive" if prediction.prediction == positive else "negative"
     elif tone == "doubtful" and not doubt[0] <= (prediction.probability or 0.0) < doubt[1]:
         certainty = "input_warning"
-    region = prediction.region
     return ResultPage(
         prediction=prediction,
         tone=tone,
         radiograph=data_uri(prediction.radiograph, "image/jpeg"),
         heatmap=data_uri(prediction.heatmap, "image/png"),
-        probability=None if prediction.probability is None else percent(prediction.probability),
-        threshold=percent(prediction.threshold),
         doubt=doubt,
-        region=None if region is None else percent(region.probability),
         certainty=sentence(f"web.certainty_{certainty}"),
         predictive_value=_predictive_value(prediction),
         pointing_game=_pointing_game((test_metrics or {}).get("localisation")),
@@ -132,13 +125,11 @@ def _of_hundred(share: float) -> str:
 @cache
 def legend() -> tuple[tuple[str, str], ...]:
     """Return the colour map as (offset in percent, colour) stops of a gradient."""
+    shares = [number / (LEGEND_STEPS - 1) for number in range(LEGEND_STEPS)]
     table = colours()
-    stops = []
-    for number in range(LEGEND_STEPS):
-        share = number / (LEGEND_STEPS - 1)
-        red, green, blue = (int(level) for level in table[round(share * 255)])
-        stops.append((f"{share * 100:g}%", f"#{red:02x}{green:02x}{blue:02x}"))
-    return tuple(stops)
+    return tuple(
+        (f"{share * 100:g}%", f"#{table[round(share * 255)].tobytes().hex()}") for share in shares
+    )
 
 
 def asset(folder: Path, name: str) -> str:

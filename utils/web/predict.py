@@ -5,17 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from time import perf_counter
 
-from flask import (
-    Blueprint,
-    Response,
-    g,
-    jsonify,
-    make_response,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -78,7 +68,7 @@ def predict() -> Response:
         positive=bundle.labels.positive,
         test_metrics=bundle.metrics.get("test"),
     )
-    return make_response(render_template("predict/result.html", result=result, legend=legend()))
+    return Response(render_template("predict/result.html", result=result, legend=legend()))
 
 
 def _flag(name: str) -> bool:

@@ -35,10 +35,6 @@ class PredictorService:
 
     A model that failed to load is tried again only once the file or its sidecar has changed, at the next
     readiness call or request: the same bytes would fail the same way, and reading them costs seconds.
-
-    Args:
-        settings: the model, its engine, and the bounds of the queue.
-        metrics: counts what is ready, running and waiting.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -50,17 +46,8 @@ class PredictorService:
         self._tried: tuple[Stamp, ...] = ()
         self.share_cores(workers=1)
 
-    @property
-    def model(self) -> Path:
-        """Path of the model file."""
-        return self._settings.model
-
     def share_cores(self, workers: int) -> None:
-        """Take this process's share of the machine; to be called before the model is loaded.
-
-        Args:
-            workers: processes like this one.
-        """
+        """Take one of ``workers`` equal shares of the machine, before the model is loaded."""
         from joblib import cpu_count
 
         settings = self._settings
@@ -103,12 +90,12 @@ class PredictorService:
 
     def _load(self) -> None:
         settings, share = self._settings, self.share
-        stamps = tuple(map(_stamp, (self.model, self.model.with_suffix(".json"))))
+        stamps = (_stamp(settings.model), _stamp(settings.model.with_suffix(".json")))
         if stamps == self._tried:
             return
         try:
             predictor = load_predictor(
-                self.model,
+                settings.model,
                 limits=settings.limits,
                 prevalence=settings.prevalence,
                 engine=settings.engine,
@@ -117,8 +104,7 @@ class PredictorService:
                 lone_threads=share.lone_threads,
                 precision=settings.precision,
             )
-            bundle = predictor.bundle
-            self.metrics.set_model(bundle.architecture, bundle.sha256, predictor.engine.kind)
+            self.metrics.set_model(predictor)
             self._predictor = predictor
             logger.info(
                 "the model is ready: %d threads, %d for a lone radiograph, %d radiographs at a time",
@@ -141,7 +127,6 @@ class PredictorService:
 
 
 def _stamp(path: Path) -> Stamp:
-    """Return what changes with a file."""
     try:
         status = path.stat()
     except OSError:

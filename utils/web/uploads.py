@@ -1,8 +1,7 @@
 """File parts of a request: in memory, or spooled to files that have no name.
 
-A small file stays in memory. A large one is spooled to disk while it arrives, because many slow clients
-would fill the memory otherwise, in a file that has no entry in any folder: whatever happens to the
-process, the system frees it. Nothing is ever named after what a client sends.
+Many slow clients with large files would fill the memory. A file without an entry in any folder is freed by
+the system whatever happens to the process. Nothing is ever named after what a client sends.
 """
 
 from __future__ import annotations

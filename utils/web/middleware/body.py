@@ -2,8 +2,7 @@
 
 Gunicorn has neither: its ``timeout`` watches the worker, not the request, so that one byte a minute would
 hold a thread for days; and it drains a body only where the connection is kept, so that a client that is
-still sending after a 413 would see a reset instead of the response. Both are held by tests against a real
-gunicorn.
+still sending after a 413 would see a reset instead of the response.
 """
 
 from __future__ import annotations
@@ -30,11 +29,7 @@ STEP = 2**16
 
 
 class Deadlines:
-    """One thread that ends the bodies whose deadline has passed.
-
-    It sleeps until the earliest deadline: a short request costs it two entries in a table, where a timer
-    would cost a thread.
-    """
+    """One thread that ends the bodies whose deadline has passed; it sleeps until the earliest of them."""
 
     def __init__(self) -> None:
         self._deadlines: dict[Body, float] = {}
@@ -104,7 +99,7 @@ class Body(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Read up to as many bytes as ``buffer`` holds, and return their number.
+        """Read at most as many bytes as ``buffer`` holds, and return their number.
 
         Raises:
             RequestTimeout: the deadline has passed.
@@ -129,8 +124,7 @@ class Body(io.RawIOBase):
         self._received += len(piece)
         if not piece or self._received == self._declared:
             self._ended = True
-            # What follows is the app's own time, and later the next request on this connection.
-            self.stop()
+            self.stop()  # What follows is the app's own time, and later the connection's next request.
         return len(piece)
 
     def _check(self) -> None:
@@ -139,7 +133,7 @@ class Body(io.RawIOBase):
             raise RequestTimeout
 
     def drain(self, limit: int, seconds: float) -> None:
-        """Read and drop what is left, at most ``limit`` bytes and for ``seconds``; else shut the stream."""
+        """Read and drop what is left, at most ``limit`` bytes for ``seconds``; then shut the stream."""
         self.stop()
         self._deadline = self._deadlines.add(self, seconds)
         end = self._received + limit

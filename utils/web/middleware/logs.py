@@ -37,9 +37,8 @@ def formatter() -> logging.Formatter:
 
 def configure(level: str = "info") -> None:
     """Set up logging for this process; only the programs at the root call this."""
-    # TensorFlow's C++ side writes lines of its own to stderr, and reads this once, at its import. What
-    # truly fails there is raised as well. What its libraries write while they load heeds no level
-    # (tensorflow/tensorflow issue 100442).
+    # TensorFlow's C++ side writes to stderr itself, and reads this once, at its import; errors are raised
+    # as well. What its libraries write while they load heeds no level (tensorflow issue 100442).
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     handler = logging.StreamHandler()
     handler.setFormatter(formatter())
@@ -53,8 +52,7 @@ def configure(level: str = "info") -> None:
 class WithoutRequests(logging.Filter):
     """Removes from gunicorn's own lines what a client has sent.
 
-    ``JsonErrorWorker`` writes no such lines, but another worker class on the command line does, and so
-    does gunicorn at the level "debug".
+    Worker classes other than ``JsonErrorWorker`` write such lines, and gunicorn itself at level "debug".
     """
 
     prefixes = (

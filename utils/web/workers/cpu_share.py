@@ -10,9 +10,8 @@ class Share:
     """What one worker process may use.
 
     Args:
-        threads: threads of one forward pass.
-        lone_threads: threads of one forward pass while the worker has nothing else to do.
-        concurrency: predictions that the worker computes at the same time.
+        threads, lone_threads: of one forward pass; the latter while the worker has nothing else to do.
+        concurrency: predictions at the same time.
     """
 
     threads: int
@@ -23,10 +22,10 @@ class Share:
 def share_of(cores: int, workers: int, *, threads: int = 0, concurrency: int = 0) -> Share:
     """Return the share of one of ``workers`` equal processes.
 
-    Together they compute with as many threads as there are cores, where there are enough: more would
-    hinder each other. A radiograph that is alone in its worker may use all cores: the other workers are
-    mostly idle then, and where they are not, the system schedules. One prediction more is under way than
-    a worker has cores, so that one radiograph is decoded or drawn while another is in the network.
+    Together they compute with one thread a core where they can: more would hinder each other. A
+    radiograph that is alone in its worker may use all cores: the other workers are mostly idle then.
+    One prediction more is under way than a worker has cores, so that one radiograph is decoded or drawn
+    while another is in the network.
 
     Args:
         cores: usable by all workers together.

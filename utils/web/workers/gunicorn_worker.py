@@ -34,23 +34,12 @@ IN_BODY = (
 
 
 class JsonErrorWorker(ThreadWorker):
-    """Threaded worker for ``worker_class``.
-
-    Gunicorn answers such requests with an HTML page that quotes them, and logs them with the client's
-    address.
-    """
+    """Threaded worker; gunicorn's own quotes a refused request in its HTML answer and in its log."""
 
     def handle_error(
         self, req: Any, client: socket.socket, addr: object, exc: BaseException
     ) -> None:
-        """Answer a request that the app does not get, or failed with.
-
-        Args:
-            req: as far as it was parsed; None for one that cannot be.
-            client: the connection.
-            addr: the client's address, which is not logged.
-            exc: what is wrong.
-        """
+        """Answer a request that the app does not get or failed with; ``req`` may be None."""
         if req is not None and isinstance(exc, IN_BODY):
             self.log.debug("a connection ends with a damaged body")
             return

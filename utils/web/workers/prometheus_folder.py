@@ -29,9 +29,8 @@ _folder: Path | None = None
 def create(parent: Path | None = None) -> Path:
     """Create this server's folder, lock it and name it in the environment; once a process.
 
-    Every start has a folder of its own, so no count of an earlier server is left and two servers do not
-    meet. The folder is removed when the server ends; what a killed one left, the next start removes. The
-    lock is held by the arbiter and the workers it forks, so it ends with the last of them.
+    The folder is removed when the server ends; what a killed one left, the next start removes. The lock is
+    held by the arbiter and the workers it forks, so it ends with the last of them.
 
     Raises:
         SetupError: no temporary folder can be written.

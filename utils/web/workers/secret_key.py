@@ -15,15 +15,9 @@ KEY_LENGTH = 64
 
 
 def shared_key(folder: Path) -> str:
-    """Return the folder's key; the first process that calls this creates it.
+    """Return the folder's key, hexadecimal digits; the first process that calls this creates both.
 
     With a key for each worker, three form posts in four would fail under four workers.
-
-    Args:
-        folder: created if it is missing.
-
-    Returns:
-        64 hexadecimal digits.
 
     Raises:
         SetupError: the folder cannot be written, or the key file is damaged or readable by others.
