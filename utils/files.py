@@ -16,11 +16,7 @@ PART = ".part"
 
 
 def read_file(path: Path, max_bytes: int) -> bytes:
-    """Read a regular file whole.
-
-    Args:
-        path: of the file.
-        max_bytes: bounds what is read, whatever length the file claims to have.
+    """Read a regular file whole, never more than ``max_bytes`` whatever length it claims to have.
 
     Raises:
         TooLarge: it is longer than the limit.
@@ -55,14 +51,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Yield the path of a partial file beside ``path``; it replaces ``path`` when the block ends.
 
     The partial file has a name of its own, so that processes may write the same file at once, and keeps
-    the suffix, which some writers insist on. It is flushed to the disk before it takes the name, and
+    the suffixes, which some writers insist on. It is flushed to the disk before it takes the name, and
     removed where the block raises.
 
     Raises:
         OSError: it cannot be written.
     """
+    suffixes = "".join(path.suffixes)
     descriptor, name = tempfile.mkstemp(
-        prefix=f"{path.stem}.", suffix=f"{PART}{path.suffix}", dir=path.parent
+        prefix=f"{path.name.removesuffix(suffixes)}.", suffix=f"{PART}{suffixes}", dir=path.parent
     )
     os.close(descriptor)
     part = Path(name)
@@ -85,8 +82,7 @@ def check_private_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not hasattr(os, "getuid"):
         return
-    facts = folder.lstat() if folder.is_symlink() else folder.stat()
-    if facts.st_uid not in (os.getuid(), 0) or folder.stat().st_uid not in (os.getuid(), 0):
+    if {folder.lstat().st_uid, folder.stat().st_uid} - {os.getuid(), 0}:
         raise PermissionError(f"{folder} belongs to another user")
     if folder.stat().st_mode & 0o022:
         raise PermissionError(f"others can write to {folder}; run `chmod go-w {folder}`")

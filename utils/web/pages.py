@@ -85,7 +85,7 @@ def result_page(
 
 
 def _predictive_value(prediction: Prediction) -> str | None:
-    """Return the sentence on how often such answers are right at the operator's prevalence."""
+    """Return how often such answers are right at the operator's prevalence, as a sentence."""
     figure = prediction.predictive_value
     if figure is None:
         return None

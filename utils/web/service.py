@@ -64,10 +64,8 @@ class PredictorService:
     def predictor(self, *, wait: bool = True) -> Predictor:
         """Return the predictor, loading the model if that has not been tried with these files.
 
-        Args:
-            wait: for a load that another thread has begun; else ModelLoading is raised at once.
-
         Raises:
+            ModelLoading: another thread loads it, and ``wait`` is false.
             SetupError: there is no usable model; the message has the reason.
         """
         if self._predictor is not None:

@@ -11,6 +11,7 @@ import io
 import socket
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from math import inf
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any
@@ -72,8 +73,7 @@ class Body(io.RawIOBase):
         stream: the server's ``wsgi.input``.
         connection: the client's socket where the server gives it; its reading side is shut at the
             deadline, which wakes a thread that waits for the next byte.
-        deadlines: watches this body.
-        seconds: how long it may take.
+        seconds: how long it may take, watched by ``deadlines``.
         declared: the Content-Length; None for a chunked body.
     """
 
@@ -133,7 +133,7 @@ class Body(io.RawIOBase):
             raise RequestTimeout
 
     def drain(self, limit: int, seconds: float) -> None:
-        """Read and drop what is left, at most ``limit`` bytes for ``seconds``; then shut the stream."""
+        """Read and drop what is left, at most ``limit`` bytes for ``seconds``, or shut the stream."""
         self.stop()
         self._deadline = self._deadlines.add(self, seconds)
         end = self._received + limit
@@ -156,10 +156,8 @@ class Body(io.RawIOBase):
     def shut(self) -> None:
         """Let a thread that waits for the next byte find the end of the stream."""
         if self._connection is not None:
-            try:
+            with suppress(OSError):  # The client has gone already.
                 self._connection.shutdown(socket.SHUT_RD)
-            except OSError:
-                pass  # The client has gone already.
 
 
 class BodyGuard:
