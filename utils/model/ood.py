@@ -14,12 +14,8 @@ import numpy as np
 
 from utils.errors import SetupError
 
-UNLIKE_TRAINING, UNSUPPORTED_REGION, NOT_A_RADIOGRAPH, INVERTED = (
-    "unlike_training",
-    "unsupported_region",
-    "not_a_radiograph",
-    "inverted",
-)
+UNLIKE_TRAINING, UNSUPPORTED_REGION = "unlike_training", "unsupported_region"
+NOT_A_RADIOGRAPH, INVERTED = "not_a_radiograph", "inverted"
 CODES = (UNLIKE_TRAINING, UNSUPPORTED_REGION, NOT_A_RADIOGRAPH, INVERTED)
 # Group of a bundle's .h5 file that holds the detector, and its arrays.
 GROUP = "familiarity"
@@ -31,12 +27,8 @@ FALSE_ALARMS = {
     NOT_A_RADIOGRAPH: 0.001,
     INVERTED: 0.005,
 }
-# Codes that each code explains, the most severe first.
-_EXPLAINS = {
-    NOT_A_RADIOGRAPH: {INVERTED, UNSUPPORTED_REGION, UNLIKE_TRAINING},
-    INVERTED: {UNSUPPORTED_REGION, UNLIKE_TRAINING},
-    UNSUPPORTED_REGION: {UNLIKE_TRAINING},
-}
+# Each code explains those after it.
+_BY_SEVERITY = (NOT_A_RADIOGRAPH, INVERTED, UNSUPPORTED_REGION, UNLIKE_TRAINING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,17 +78,14 @@ class OODDetector:
         }
 
     def codes(self, embedding: np.ndarray) -> tuple[str, ...]:
-        """Return the codes of one picture, the most severe alone where it explains others."""
+        """Return the most severe code of one picture (channels,), none for a usual radiograph."""
         scores = {code: float(values[0]) for code, values in self.scores(embedding[None]).items()}
         found = {code for code in CODES if scores[code] > self.limits[code]}
         if UNLIKE_TRAINING not in found and scores[NOT_A_RADIOGRAPH] <= 0.0:
             # On the radiographs' side of the border, a limit below it counts for distant pictures alone.
             found.discard(NOT_A_RADIOGRAPH)
         # What is no radiograph shows no body part, and what is inverted is distant for that alone.
-        for code, explained in _EXPLAINS.items():
-            if code in found:
-                found -= explained
-        return tuple(code for code in CODES if code in found)
+        return tuple(code for code in _BY_SEVERITY if code in found)[:1]
 
 
 def fit_ood_detector(
