@@ -27,11 +27,11 @@ from utils.datasets.image_cache import prepare_images
 from utils.datasets.sample import Sample
 from utils.imaging.geometry import Box, Rectangle, lesion_mask
 from utils.model.architectures import ARCHITECTURES
+from utils.model.fused_batch_norm import with_fused_batch_norm
 from utils.model_builder import FINE, LOGIT, batch_norms, build_model
 from utils.preprocess import PreprocessSpec
 from utils.training.augmentation import training_input
 from utils.training.batches import Batches
-from utils.training.fused_batch_norm import with_fused_batch_norm
 
 IMAGES = 256
 SECONDS = 8.0

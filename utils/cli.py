@@ -56,6 +56,21 @@ def whole_number(least: int) -> Callable[[str], int]:
     return convert
 
 
+def number(least: float, most: float, description: str) -> Callable[[str], float]:
+    """Return the argparse type of a number from ``least`` to ``most``, described in its error."""
+
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {description}")
+        return value
+
+    return convert
+
+
 def share(text: str) -> float:
     """Convert the text of a flag that takes a number between 0 and 1."""
     try:

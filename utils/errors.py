@@ -32,10 +32,7 @@ class FractureError(Exception):
         self.message_id, self.facts = message_id, facts
 
     def __str__(self) -> str:
-        # TRANSITION: a sentence instead of an id.
-        return (
-            self.message_id if " " in self.message_id else sentence(self.message_id, **self.facts)
-        )
+        return sentence(self.message_id, **self.facts)
 
 
 class InputError(FractureError):

@@ -95,3 +95,33 @@ def test_a_part_of_truncated_files_alone_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_region_is_refused(atlas: TrainingSet) -> None:
     with pytest.raises(UnknownName, match="unknown region 'knee'"):
         read(atlas.dataset.root, regions=("knee",))
+
+
+def test_truncated_images_train_nothing(tmp_path: Path) -> None:
+    root = fracatlas_tree(tmp_path / "atlas", per_class=40)
+    for path in sorted((root / "images" / "Non_fractured").glob("*.jpg"))[:5]:
+        path.write_bytes(path.read_bytes()[:-400])
+    data = read_training_set(
+        root, dataset="fracatlas", regions=(), size=32, seed=0, cache=tmp_path / "cache"
+    )
+    truncated = {i for i, facts in enumerate(data.prepared.files) if facts.truncated}
+    assert len(truncated) == 5
+    assert not truncated & set(np.concatenate(list(data.rows.values())))
+    assert data.report.truncated_left_out == 5
+
+
+def test_a_part_of_one_class_is_refused(tmp_path: Path) -> None:
+    root = fracatlas_tree(tmp_path / "atlas", per_class=2)
+    with pytest.raises(DatasetError):
+        read_training_set(
+            root, dataset="auto", regions=(), size=32, seed=0, cache=tmp_path / "cache"
+        )
+
+
+def test_the_split_depends_on_the_seed_alone(tmp_path: Path, atlas: TrainingSet) -> None:
+    def parts(seed: int) -> dict[str, list[int]]:
+        options = {"regions": (), "size": 32, "seed": seed, "cache": tmp_path}
+        read = read_training_set(atlas.dataset.root, dataset="auto", **options)
+        return {part: rows.tolist() for part, rows in read.rows.items()}
+
+    assert parts(3) == parts(3) != parts(4)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.support.bundles import tiny_bundle
 from tests.support.trees import fracatlas_tree
-from train import parser, training_config
+from train import parser
 from utils.datasets.duplicates import DuplicateCounts
 from utils.datasets.image_cache import prepare_images
 from utils.datasets.readers import read_dataset
@@ -20,13 +20,14 @@ from utils.evaluation.evaluate import evaluate
 from utils.evaluation.scored_images import Evaluation
 from utils.evaluation.strata import tables
 from utils.inference.engine import load_engine
+from utils.training.config import config_of
 
 DOUBT = (0.45, 0.55)
 
 
 def training_args(*flags: str) -> dict[str, Any]:
     """The arguments that a sidecar records of a training with these flags."""
-    return asdict(training_config(parser().parse_args(flags)))
+    return asdict(config_of(parser().parse_args(flags)))
 
 
 COUNTS = TrainingSetReport(

@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 
 from tests.support.bundles import tiny_bundle
+from tests.support.trainings import CONFIG, train
 from tests.support.trees import fracatlas_training_set
-from tests.training.test_trainer import CONFIG
 from utils.datasets.training_set import TrainingSet
 from utils.model.bundle import load_network, read_bundle
 from utils.model_builder import feature_maps
 from utils.preprocess import scale
 from utils.training.config import TrainingConfig
-from utils.training.distillation import DistillationLoss, Teacher
-from utils.training.finalize import train
+from utils.training.losses import DistillationLoss, Teacher
 from utils.training.trainer import Trainer
 
 

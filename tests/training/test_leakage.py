@@ -11,15 +11,14 @@ import pytest
 from tests.support.bundles import tiny_bundle
 from tests.support.commands import run_command
 from tests.support.manifests import record_training_images
+from tests.support.trainings import CONFIG, arguments, train
 from tests.support.trees import folder_tree, fracatlas_training_set
-from tests.training.test_trainer import CONFIG, arguments
 from train import main
 from utils.datasets.training_set import TrainingSet
 from utils.errors import SetupError
 from utils.model.bundle import read_bundle, read_manifest
 from utils.model.manifest import TrainingManifest
 from utils.training.config import TrainingConfig
-from utils.training.finalize import train
 from utils.training.leakage import merge_manifests, parent_bundles
 from utils.training.trainer import Trainer
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from utils.imaging.geometry import Rectangle, map_over_picture
-from utils.training.losses import NOWHERE_MARGIN, LocationLoss, hits
+from utils.training.losses import NOWHERE_MARGIN, LocationLoss, pointing_hits
 
 SIDE, SIZE = 8, 64
 SQUARE = Rectangle(0, 0, SIZE, SIZE)
@@ -95,13 +95,13 @@ def test_cells_that_look_aside_are_told_of_what_they_look_at(shift: float) -> No
 
 def test_a_hit_is_a_highest_cell_whose_middle_lies_in_the_lesion() -> None:
     covered = masks(slice(18, 24), slice(18, 20), slice(40, 48))[..., 0]
-    assert hits(maps((2, 2), (2, 2), (2, 2)), covered).tolist() == [True, False, False]
+    assert pointing_hits(maps((2, 2), (2, 2), (2, 2)), covered).tolist() == [True, False, False]
 
 
 def test_a_map_without_anything_positive_hits_nothing() -> None:
-    assert not hits(maps((2, 2)) - 100.0, masks(slice(16, 24))[..., 0]).any()
+    assert not pointing_hits(maps((2, 2)) - 100.0, masks(slice(16, 24))[..., 0]).any()
 
 
 def test_cells_that_look_aside_hit_what_they_look_at() -> None:
     covered = masks(slice(24, 32), slice(16, 24))[..., 0]
-    assert hits(maps((2, 2), (2, 2)), covered, 8.0).tolist() == [True, False]
+    assert pointing_hits(maps((2, 2), (2, 2)), covered, 8.0).tolist() == [True, False]

@@ -10,13 +10,10 @@ import numpy as np
 
 from utils.datasets.image_cache import FileFacts
 from utils.datasets.sample import Sample
-from utils.datasets.training_set import TrainingSet
 from utils.evaluation import report_schema as schema
 from utils.evaluation.metrics import mean_with_interval
 from utils.imaging.geometry import Box, map_over_picture, mask_of_boxes, peak
 from utils.messages import sentence
-from utils.model_builder import map_offset
-from utils.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from utils.evaluation.scored_images import ScoredImages
@@ -141,45 +138,4 @@ def localisation_table(
             meaning=sentence("evaluation.chance_meaning"),
             value=float(np.mean([item.covered for item in localised.values()])),
         ),
-    )
-
-
-def localisation(
-    maps: np.ndarray,
-    samples: Sequence[Sample],
-    files: Sequence[FileFacts],
-    groups: Sequence[str],
-    *,
-    offset: float = 0.0,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> schema.LocalisationFigures | None:
-    """Measure the maps of those radiographs whose lesions are marked; None where none is.
-
-    Args:
-        maps: float32 (n, h, w), signed, logits.
-        samples, files, groups: of each.
-        offset: receptive-field centre offset, see ``Bundle.map_offset``.
-        resamples, seed: of the bootstrap, see ``metrics.summarise``.
-    """
-    rows = [row for row, sample in enumerate(samples) if sample.boxes]
-    if not rows:
-        return None
-    localised = [localise(maps[row], samples[row], files[row], offset) for row in rows]
-    return summarise_localisation(
-        localised, [groups[row] for row in rows], resamples=resamples, seed=seed
-    )
-
-
-def localisation_on(
-    data: TrainingSet, part: str, maps: np.ndarray, config: TrainingConfig
-) -> schema.LocalisationFigures | None:
-    """Measure the maps of one part of a training's data; see ``localisation``."""
-    rows = data.rows[part]
-    return localisation(
-        maps,
-        [data.prepared.samples[row] for row in rows],
-        [data.prepared.files[row] for row in rows],
-        [data.groups[row] for row in rows],
-        offset=map_offset(config.architecture, config.detail) / config.image_size,
     )

@@ -1,4 +1,4 @@
-"""What a bundle's sidecar records of its training, and the command line that repeats it."""
+"""Training record of a bundle's sidecar, and the command line that repeats it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The layers that stand before a network while it trains: fitted bytes to a varied, scaled batch.
+"""Layers of the training graph before the network: varied and scaled pictures.
 
-They are part of the training graph, so they run where the network runs, and no part of the saved
-network. With augmentation off they give exactly ``preprocess.scale`` of their input.
+They are no part of the saved network. With augmentation off they equal ``preprocess.scale``.
 """
 
 from __future__ import annotations
@@ -121,8 +120,8 @@ class Scale(keras.layers.Layer):
 def reseed(model: keras.Model, seed: int, epoch: int) -> None:
     """Make an epoch's random numbers depend on the seed and the epoch alone.
 
-    Weight files leave the state of random layers out, so that a resumed run would vary its pictures
-    and drop its features otherwise than one that was never stopped.
+    Weight files lack the state of random layers: without this a resumed run would differ from an
+    uninterrupted one.
     """
     for number, layer in enumerate(_all_layers(model)):
         generator = getattr(layer, "seed_generator", None)
@@ -147,7 +146,7 @@ def training_input(
         spec: image size and scaling.
         augment: vary the pictures; never done outside training.
         seed: of the random layers.
-        also: other scalings that the same pictures are wanted in.
+        also: further scalings to return the same pictures in.
 
     Returns:
         A model of two inputs, ``fitted`` and ``lesions``, uint8 (n, size, size, 1) each, and two

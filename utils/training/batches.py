@@ -1,4 +1,4 @@
-"""Turns prepared radiographs and their labels into the batches that Keras trains on."""
+"""Batches of prepared images: to train on, and to run a network over."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import keras
 import numpy as np
 
 from utils.model_builder import LOGIT, REGION
+from utils.preprocess import PreprocessSpec, scale
 from utils.training.augmentation import FITTED, LESIONS
 from utils.training.losses import LOCATION
 
 Targets = dict[str, np.ndarray]
+PREDICT_BATCH = 32
 
 
 class Batches(keras.utils.PyDataset):
@@ -50,8 +52,8 @@ class Batches(keras.utils.PyDataset):
         self.batch_size, self.seed = batch_size, seed
         rows = np.asarray(rows)
         self.positive, self.negative = rows[labels[rows] == 1], rows[labels[rows] == 0]
-        wanted = max(1, round(negatives * len(self.positive))) if negatives else math.inf
-        self.shown = int(min(wanted, len(self.negative)))
+        limit = max(1, round(negatives * len(self.positive))) if negatives else math.inf
+        self.shown = int(min(limit, len(self.negative)))
         self.class_weights = (1.0, 1.0)
         if balanced:
             self.class_weights = balanced_weights(self.shown, len(self.positive))
@@ -60,8 +62,8 @@ class Batches(keras.utils.PyDataset):
     def start_epoch(self, epoch: int) -> None:
         """Draw and shuffle for an epoch, counted from the start of the run."""
         random = np.random.default_rng((self.seed, epoch))
-        drawn = random.choice(self.negative, self.shown, replace=False)
-        self.order = random.permutation(np.concatenate([drawn, self.positive]))
+        chosen = random.choice(self.negative, self.shown, replace=False)
+        self.order = random.permutation(np.concatenate([chosen, self.positive]))
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
@@ -81,7 +83,7 @@ class Batches(keras.utils.PyDataset):
             weights[REGION] = (known >= 0).astype(np.float32)
         if self.lesions is not None:
             lesions[..., 0] = [self.lesions(row) for row in chosen]
-            # Where a lesion is, or that there is none; of a positive that nobody marked nothing is known.
+            # The location is known of marked and of negative images, not of unmarked positive ones.
             known = (labels == 0) | lesions.any(axis=(1, 2, 3))
             targets[LOCATION] = np.zeros((len(chosen), 1), np.float32)
             weights[LOCATION] = known.astype(np.float32)
@@ -92,3 +94,21 @@ def balanced_weights(negatives: int, positives: int) -> tuple[float, float]:
     """Return the weights under which both classes count alike and the mean weight is 1."""
     both = negatives + positives
     return both / (2 * negatives), both / (2 * positives)
+
+
+def run_network(
+    network: keras.Model, spec: PreprocessSpec, images: np.ndarray, rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Run a network over the prepared images of the given rows, on the backend that trains.
+
+    Returns:
+        The network's outputs by name, float32 (len(rows), ...).
+    """
+    batches = [
+        network.predict_on_batch(scale(images[rows[start : start + PREDICT_BATCH]], spec.scaling))
+        for start in range(0, len(rows), PREDICT_BATCH)
+    ]
+    return {
+        name: np.concatenate([np.asarray(batch[name], np.float32) for batch in batches])
+        for name in batches[0]
+    }

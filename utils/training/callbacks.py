@@ -1,4 +1,4 @@
-"""What happens around the steps of a training run: its learning rate, its bar, its end, its last weights."""
+"""Keras callbacks of one epoch: learning rate, progress, time limit, last weights."""
 
 from __future__ import annotations
 
@@ -8,35 +8,43 @@ from typing import Any
 import keras
 
 
-class TimeUp(Exception):
-    """The run's time is over in the middle of an epoch."""
+class TimeLimitReached(Exception):
+    """The time limit was reached within an epoch."""
 
 
-class Steps(keras.callbacks.Callback):
-    """Set the learning rate before each step, move the bar after it, stop when time is up."""
+class StepLoop(keras.callbacks.Callback):
+    """Sets the learning rate before each step; updates the bar and checks the time after it.
 
-    def __init__(self, rate: Any, time_left: Callable[[], float], bar: Any) -> None:
+    Args:
+        rate: learning rate by step.
+        time_left: seconds in which steps may still run.
+        bar: see ``progress_bar``.
+    """
+
+    def __init__(
+        self, rate: Callable[[int], float], time_left: Callable[[], float], bar: Any
+    ) -> None:
         super().__init__()
         self.rate, self.time_left, self.bar = rate, time_left, bar
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Set the rate of the step that comes."""
+        """Set the learning rate of the step."""
         self.model.optimizer.learning_rate = self.rate(batch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Move the bar, and stop where the time is up."""
+        """Update the bar, and raise TimeLimitReached without time left."""
         self.bar.update()
         if logs:
             self.bar.set_postfix(loss=f"{logs['loss']:.4f}")
         if self.time_left() < 0:
-            raise TimeUp
+            raise TimeLimitReached
 
 
 class LastStep(keras.callbacks.Callback):
-    """Keeps the weights of an epoch's last step, before Keras puts their running mean in their place."""
+    """Keeps the weights of an epoch's last step, before Keras replaces them by their running mean."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Copy them."""
+        """Copy the weights."""
         self.weights = self.model.get_weights()
 
 

@@ -1,87 +1,139 @@
-"""How a run trains, as one frozen record that goes into the bundle's sidecar."""
+"""Settings of a training: the one table that flags, defaults and the sidecar are made from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from utils.model.architectures import ARCHITECTURES
-from utils.model.pretrained import RANDOM
-from utils.preprocess import PreprocessSpec
+from utils.cli import number, whole_number
+from utils.errors import InputError, UnknownName
+from utils.model.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
+from utils.model.pretrained import IMAGENET, RANDOM
+from utils.model_builder import COARSE, FINE
+from utils.preprocess import LARGEST, SMALLEST, PreprocessSpec
+from utils.training.schedule import SCHEDULES
 
 HEAD, TUNING = "head", "fine-tuning"
+NETWORK, TRAINING = "network", "training"
+
+_positive = number(1e-12, 1e6, "a positive number")
+_not_negative = number(0.0, 1e6, "a number of at least 0")
+_share = number(0.0, 0.999, "a share from 0 to below 1")
+
+
+def _setting(
+    default: Any,
+    help: str,
+    convert: Callable[[str], Any] | None = None,
+    *,
+    flag: str = "",
+    group: str = TRAINING,
+    **options: Any,
+) -> Any:
+    """Describe one setting and its flag.
+
+    Args:
+        default: of both.
+        help: for ``--help``.
+        convert: argparse type of the flag's value.
+        flag: name of the flag where it is not the setting's.
+        group: heading in ``--help``.
+        options: further arguments of ``add_argument``.
+    """
+    if convert is not None:
+        options["type"] = convert
+    return field(
+        default=default, metadata={"flag": flag, "group": group, "help": help, "options": options}
+    )
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a run trains; stored in the bundle's sidecar.
+    """Settings of a training, as they go into the sidecar.
 
-    Args:
-        architecture: name in ARCHITECTURES.
-        image_size: side of the square input, pixels.
-        weights: "imagenet", "none" or a path, see ``pretrained.load_pretrained``.
-        epochs: of fine-tuning the whole network.
-        head_epochs: before it, of the new heads alone; skipped with random weights.
-        batch_size: images a step.
-        learning_rate: highest of the fine-tuning.
-        head_learning_rate: of the head's epochs.
-        schedule: "cosine", "plateau" or "constant", see ``schedule.learning_rate_at``.
-        patience: epochs without a better validation AUC after which a run stops.
-        weight_decay: of AdamW.
-        averaging: momentum of the running mean of the weights that is validated and kept; 0 keeps the
-            last step's.
-        dropout: before the heads.
-        label_smoothing: of the fracture's cross-entropy.
-        detail: of the activation map, "coarse" or "fine".
-        location_weight: of the loss that tells the map where the marked fractures are.
-        region_weight: of the body part's loss; 0 leaves the auxiliary head out.
-        teacher: path of a bundle whose network teaches this one, None without.
-        teacher_weight: of the loss that holds the two together.
-        class_weight: "balanced" or "none".
-        negatives: normal images an epoch shows for each positive one, drawn anew; 0 shows all.
-        augment: vary the pictures.
-        batch_norm: "hold" its statistics, "train" them, or "auto": hold pretrained ones.
-        mixed_precision: compute in bfloat16, keep float32 weights.
-        sensitivity: that the threshold is chosen for.
-        seed: of weights, order and augmentation.
-        split_seed: of the split alone.
+    Raises:
+        UnknownName: an architecture or an image size that a bundle cannot have.
+        InputError: settings that contradict each other.
     """
 
-    architecture: str
-    image_size: int
-    weights: str
-    epochs: int
-    head_epochs: int
-    batch_size: int
-    learning_rate: float
-    head_learning_rate: float
-    schedule: str
-    patience: int
-    weight_decay: float
-    averaging: float
-    dropout: float
-    label_smoothing: float
-    detail: str
-    location_weight: float
-    region_weight: float
-    teacher: str | None
-    teacher_weight: float
-    class_weight: str
-    negatives: float
-    augment: bool
-    batch_norm: str
-    mixed_precision: bool
-    sensitivity: float
-    seed: int
-    split_seed: int
+    architecture: str = _setting(
+        DEFAULT_ARCHITECTURE,
+        f"one of {', '.join(ARCHITECTURES)}",
+        flag="model",
+        group=NETWORK,
+    )
+    image_size: int = _setting(
+        320, "side of the square input, pixels", whole_number(1), group=NETWORK
+    )
+    weights: str = _setting(
+        "",
+        f"{IMAGENET}, {RANDOM} or a path (.npz, .h5) (default: {IMAGENET}; {RANDOM} for custom)",
+        group=NETWORK,
+    )
+    epochs: int = _setting(20, "of fine-tuning the whole network", whole_number(1))
+    head_epochs: int = _setting(1, "before it, of the new heads alone", whole_number(0))
+    batch_size: int = _setting(32, "images a step", whole_number(1))
+    learning_rate: float = _setting(1e-4, "highest, of fine-tuning", _positive)
+    head_learning_rate: float = _setting(1e-3, "of the heads alone", _positive)
+    schedule: str = _setting("cosine", "of the learning rate", choices=tuple(SCHEDULES))
+    patience: int = _setting(8, "epochs without a better validation AUC", whole_number(1))
+    weight_decay: float = _setting(1e-4, "of AdamW", _not_negative)
+    averaging: float = _setting(
+        0.0,
+        "momentum of the running mean of the weights that is kept; 0: the last step's",
+        _share,
+    )
+    dropout: float = _setting(0.3, "of the pooled features", _share, group=NETWORK)
+    label_smoothing: float = _setting(0.0, "of the fracture's loss", _share)
+    detail: str = _setting(
+        FINE, "detail of the activation map", flag="map", group=NETWORK, choices=(COARSE, FINE)
+    )
+    location_weight: float = _setting(
+        0.3, "of the loss of the map at marked fractures", _not_negative
+    )
+    region_weight: float = _setting(0.2, "of the body part's loss; 0: no such head", _not_negative)
+    teacher: str | None = _setting(
+        None, "a bundle (.h5) whose network's features and logit are further targets"
+    )
+    teacher_weight: float = _setting(1.0, "of the distillation loss", _not_negative)
+    class_weight: str = _setting("balanced", "of the classes", choices=("balanced", "none"))
+    negatives: float = _setting(
+        0.0,
+        "normal images an epoch shows for each fractured one, drawn anew; 0: all of them",
+        _not_negative,
+    )
+    augment: bool = _setting(
+        True, "show every picture as it is", flag="no_augmentation", action="store_true"
+    )
+    batch_norm: str = _setting(
+        "auto", "its statistics", group=NETWORK, choices=("auto", "hold", "train")
+    )
+    mixed_precision: bool = _setting(False, "compute in bfloat16", action="store_true")
+    sensitivity: float = _setting(0.90, "that the threshold is chosen for", _share)
+    seed: int = _setting(0, "of weights, order and augmentation", whole_number(0))
+    split_seed: int = _setting(0, "of the split alone", whole_number(0))
+
+    def __post_init__(self) -> None:
+        published = ARCHITECTURES[self.architecture].backbone
+        if not self.weights:
+            object.__setattr__(self, "weights", IMAGENET if published else RANDOM)
+        if not SMALLEST <= self.image_size <= LARGEST:
+            raise UnknownName(
+                "training.image_size", size=self.image_size, least=SMALLEST, largest=LARGEST
+            )
+        if self.averaging and not self.holds_batch_norm:
+            raise InputError("training.averaging")
 
     @property
     def spec(self) -> PreprocessSpec:
-        """What the network sees."""
+        """The network's input."""
         return PreprocessSpec(self.image_size, ARCHITECTURES[self.architecture].scaling)
 
     @property
     def holds_batch_norm(self) -> bool:
-        """Whether the statistics of batch normalisation stay as they are."""
+        """Whether the statistics of batch normalisation are frozen; "auto" freezes pretrained ones."""
         return self.batch_norm == "hold" or (self.batch_norm == "auto" and self.weights != RANDOM)
 
     @property
@@ -91,3 +143,31 @@ class TrainingConfig:
         if self.weights == RANDOM or not self.head_epochs:
             return (tuning,)
         return ((HEAD, self.head_epochs, self.head_learning_rate), tuning)
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Add a flag for every setting."""
+    groups = {name: parser.add_argument_group(name) for name in (NETWORK, TRAINING)}
+    for setting in fields(TrainingConfig):
+        flag, options = setting.metadata, dict(setting.metadata["options"])
+        if "action" not in options:
+            # The formatter of --help shows no default that is None.
+            options["default"] = None if setting.default == "" else setting.default
+        groups[flag["group"]].add_argument(
+            f"--{flag['flag'] or setting.name}", help=flag["help"], **options
+        )
+
+
+def config_of(flags: Namespace) -> TrainingConfig:
+    """Return the settings that parsed flags give.
+
+    Raises:
+        UnknownName, InputError: see ``TrainingConfig``.
+    """
+    values = {
+        setting.name: getattr(flags, setting.metadata["flag"] or setting.name)
+        for setting in fields(TrainingConfig)
+    }
+    return TrainingConfig(
+        **{**values, "weights": values["weights"] or "", "augment": not values["augment"]}
+    )

@@ -1,14 +1,11 @@
-"""Turns a plan and a corpus into a bundle: trained, calibrated, decided, scored.
-
-Written against Keras alone, as are the modules it uses, so that it runs on the tensorflow, jax and torch
-backends.
-"""
+"""Training from start to end: the trainer, calibration, operating point, OOD detector, bundle."""
 
 from __future__ import annotations
 
 import logging
 import math
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +15,6 @@ import numpy as np
 from utils.datasets.duplicates import fingerprints
 from utils.datasets.split import FRACTIONS
 from utils.datasets.training_set import TrainingSet
-from utils.evaluation.localisation import localisation_on
-from utils.evaluation.metrics import summarise
 from utils.gradcam import EMBEDDING, MAP, Outputs, explain
 from utils.imaging.geometry import placement
 from utils.model.bundle import Bundle, read_manifest
@@ -30,18 +25,42 @@ from utils.model.ood import OODDetector, fit_ood_detector
 from utils.model.operating_point import choose_operating_point
 from utils.model.self_test import self_test_input
 from utils.model.sidecar import Decision, Labels
-from utils.model_builder import LOGIT
+from utils.model_builder import LOGIT, map_offset
 from utils.preprocess import scale
+from utils.training.batches import run_network
 from utils.training.config import TrainingConfig
 from utils.training.leakage import merge_manifests
 from utils.training.ood_samples import draw_ood_sample, invert, vary
 from utils.training.trainer import Trainer
-from utils.training.validation import run_network
 
-# Radiographs of the train part that familiarity is learned from, at most; pictures that are none.
-MOST_FAMILIAR, STRANGERS = 4000, 1000
+# At most so many radiographs of the train part fit the OOD detector, and so many OOD samples.
+MAX_RADIOGRAPHS, MAX_OOD_SAMPLES = 4000, 1000
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class PartAnswers:
+    """The answers of a finished network to one part of its training set.
+
+    Args:
+        data: the training set.
+        part: "validation" or "test".
+        probabilities: calibrated, (n,), in the order of the part's rows.
+        threshold: of the decision.
+        maps: signed activation maps, float32 (n, h, w) in logits; None where they are not measured.
+        map_offset: receptive-field centre offset of the maps, as a share of the input.
+    """
+
+    data: TrainingSet
+    part: str
+    probabilities: np.ndarray
+    threshold: float
+    maps: np.ndarray | None
+    map_offset: float
+
+
+ScorePart = Callable[[PartAnswers], dict[str, Any]]
 
 
 def train(
@@ -50,6 +69,7 @@ def train(
     run: Path,
     output: Path,
     *,
+    score_part: ScorePart,
     deadline: float = math.inf,
     resume: bool = False,
     progress: bool = False,
@@ -59,23 +79,23 @@ def train(
     """Train, calibrate, choose the threshold, save the bundle and score its test part.
 
     Args:
-        config: how.
-        data: on what.
+        config: the settings.
+        data: the training set.
         run: folder of checkpoints, logs and curves.
         output: the ``.h5`` file to write.
-        deadline: stop in time to be done by then, in seconds of ``time.monotonic``; what is best so far is
-            saved.
-        resume: go on from the last checkpoint in ``run``.
+        score_part: computes the figures of a part for the sidecar, see ``evaluation.training_figures``.
+        deadline: in seconds of ``time.monotonic``; the best epoch so far is saved by then.
+        resume: continue from the last checkpoint in ``run``.
         progress: show a bar an epoch on stderr.
-        commit: the code's version, for the sidecar.
-        note: what a reader must know of how the bundle was decided, for the sidecar.
+        commit: version of the code, for the sidecar.
+        note: on how the bundle was decided, for the sidecar.
 
     Returns:
-        What the command line reports: the outcome and the figures, JSON-able.
+        The outcome and the figures, JSON-able.
 
     Raises:
-        SetupError: nothing to resume, another plan's checkpoint, weights that do not fit, or not one
-            epoch done before the time was up.
+        SetupError: nothing to resume, a checkpoint of other settings, weights that do not fit, or not one
+            epoch finished in time.
         KeyboardInterrupt: interrupted before the first epoch was done.
     """
     keras.utils.set_random_seed(config.seed)
@@ -84,8 +104,10 @@ def train(
         trainer.resume()
     else:
         trainer.start()
-    outcome = trainer.fit(deadline, pictures_afterwards(data))
-    bundle = finish(trainer, output, outcome=outcome, commit=commit, note=note)
+    outcome = trainer.fit(deadline, images_afterwards(data))
+    bundle = finish(
+        trainer, output, score_part=score_part, outcome=outcome, commit=commit, note=note
+    )
     return {
         "outcome": outcome,
         "model": str(output),
@@ -97,15 +119,23 @@ def train(
     }
 
 
-def pictures_afterwards(data: TrainingSet) -> int:
-    """Return how many pictures ``finish`` shows to the network, or a few more."""
+def images_afterwards(data: TrainingSet) -> int:
+    """Return an upper bound of the images that ``finish`` runs through the network."""
     parts = {part: len(rows) for part, rows in data.rows.items()}
-    familiar = min(parts["train"], MOST_FAMILIAR)
-    return parts["validation"] + parts["test"] + 3 * familiar + STRANGERS
+    radiographs = min(parts["train"], MAX_RADIOGRAPHS)
+    return parts["validation"] + parts["test"] + 3 * radiographs + MAX_OOD_SAMPLES
 
 
-def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: str) -> Bundle:
-    """Turn a trainer's best weights into a bundle: calibrated, decided, scored."""
+def finish(
+    trainer: Trainer,
+    output: Path,
+    *,
+    score_part: ScorePart,
+    outcome: str,
+    commit: str,
+    note: str,
+) -> Bundle:
+    """Calibrate, decide and score the best weights of a trainer, and save the bundle."""
     config, data, origin = trainer.config, trainer.data, trainer.folder.origin
     network = trainer.best_network()
     explained = explain(network)
@@ -116,21 +146,16 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: s
     probabilities = calibration.probability(outputs.logit)
     point = choose_operating_point(probabilities, labels, sensitivity=config.sensitivity)
 
-    def figures(part: str, logits: np.ndarray) -> dict[str, Any]:
-        chosen = data.rows[part]
-        return summarise(
-            data.labels[chosen],
-            calibration.probability(logits),
-            [data.groups[row] for row in chosen],
-            point.threshold,
-        ).model_dump()
+    def figures(part: str, logits: np.ndarray, maps: np.ndarray | None) -> dict[str, Any]:
+        offset = map_offset(config.architecture, config.detail) / config.image_size
+        return score_part(
+            PartAnswers(data, part, calibration.probability(logits), point.threshold, maps, offset)
+        )
 
-    metrics = {"validation": figures("validation", outputs.logit)}
+    metrics = {"validation": figures("validation", outputs.logit, None)}
     if len(data.rows["test"]):
         tested = run_network(explained, config.spec, data.prepared.images, data.rows["test"])
-        metrics["test"] = figures("test", tested[LOGIT])
-        measured = localisation_on(data, "test", tested[MAP], config)
-        metrics["test"]["localisation"] = measured and measured.model_dump()
+        metrics["test"] = figures("test", tested[LOGIT], tested[MAP])
     used = np.concatenate([data.rows["train"], data.rows["validation"]])
     ood_detector = learn_ood_detector(explained, config, data, outputs.embedding)
     self_test = explained.predict_on_batch(
@@ -157,7 +182,7 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: s
             "counts": data.report.model_dump(),
             "split": {"seed": data.report.seed, "fractions": list(FRACTIONS)},
             "seed": config.seed,
-            # The file's name alone: where it lay on one machine helps nobody else.
+            # File names alone: paths of one machine mean nothing elsewhere.
             "args": {
                 **asdict(config),
                 "weights": Path(config.weights).name,
@@ -188,42 +213,41 @@ def finish(trainer: Trainer, output: Path, *, outcome: str, commit: str, note: s
 
 
 def learn_ood_detector(
-    explained: keras.Model, config: TrainingConfig, data: TrainingSet, checked: np.ndarray
+    explained: keras.Model, config: TrainingConfig, data: TrainingSet, validation: np.ndarray
 ) -> OODDetector:
-    """Learn what the training radiographs look like to a network, and what strangers do.
+    """Fit the OOD detector to the train part, varied copies of it, and drawn OOD samples.
 
     Args:
         explained: the network with its embedding.
-        config: whose seed decides what is drawn.
-        data: whose train part is familiar.
-        checked: embeddings of its validation part.
+        config: its seed is that of the drawing.
+        data: the training set.
+        validation: embeddings of its validation part.
     """
     random = np.random.default_rng(config.seed)
     prepared = data.prepared
     rows = data.rows["train"]
-    if len(rows) > MOST_FAMILIAR:
-        rows = np.sort(random.choice(rows, MOST_FAMILIAR, replace=False))
+    if len(rows) > MAX_RADIOGRAPHS:
+        rows = np.sort(random.choice(rows, MAX_RADIOGRAPHS, replace=False))
 
-    strangers = min(STRANGERS, len(rows))
-
-    def embed(pictures: list[np.ndarray]) -> np.ndarray:
-        everything = np.arange(len(pictures))
-        return run_network(explained, config.spec, np.stack(pictures), everything)[EMBEDDING]
+    def embed(images: list[np.ndarray]) -> np.ndarray:
+        every = np.arange(len(images))
+        return run_network(explained, config.spec, np.stack(images), every)[EMBEDDING]
 
     def inverted(row: int) -> np.ndarray:
         crop = prepared.files[row].crop
         return invert(prepared.images[row], placement(crop.height, crop.width, config.image_size))
 
-    shown = [prepared.images[row] for row in rows]
+    images = [prepared.images[row] for row in rows]
+    samples = min(MAX_OOD_SAMPLES, len(rows))
     return fit_ood_detector(
-        training=embed([*shown, *(vary(picture, random) for picture in shown)]),
-        validation=checked,
-        ood_samples=embed([draw_ood_sample(config.image_size, random) for _ in range(strangers)]),
+        training=embed([*images, *(vary(image, random) for image in images)]),
+        validation=validation,
+        ood_samples=embed([draw_ood_sample(config.image_size, random) for _ in range(samples)]),
         inverted=embed([inverted(row) for row in rows[::2]]),
     )
 
 
 def scale_top(outputs: Outputs, labels: np.ndarray) -> float:
-    """Return the top of the map's colour scale: what nine in ten positive validation maps stay under."""
+    """Return the top of the map's colour scale: the 90th percentile of the positives' maxima."""
     peaks = outputs.map[labels == 1].max(axis=(1, 2))
     return float(max(np.percentile(peaks, 90), 1e-3))

@@ -1,4 +1,4 @@
-"""Turns the rows of a training run into what a researcher looks at: a CSV, TensorBoard events, a picture."""
+"""History of a training run: epochs as CSV, TensorBoard events and curves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,7 @@ class Epoch:
         val_loss: mean cross-entropy of the fracture on the validation part, unweighted.
         val_auc: ROC AUC on the validation part.
         val_average_precision: likewise.
-        val_pointing: share of the marked validation images whose map is highest inside the lesion; None
-            where none is marked.
+        val_pointing: share of pointing hits on the marked validation images; None where none is marked.
     """
 
     epoch: int
@@ -34,6 +35,26 @@ class Epoch:
     val_auc: float
     val_average_precision: float
     val_pointing: float | None = None
+
+    def __str__(self) -> str:
+        pointing = "-" if self.val_pointing is None else f"{self.val_pointing:.3f}"
+        return (
+            f"loss {self.loss:.4f}, validation loss {self.val_loss:.4f}, AUC {self.val_auc:.4f}, "
+            f"average precision {self.val_average_precision:.4f}, pointing {pointing} "
+            f"({self.seconds:.0f} s)"
+        )
+
+
+def validation_scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    """Return an epoch's validation figures, by the names of ``Epoch``."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    signs = np.where(labels == 1, 1.0, -1.0)
+    return {
+        "val_loss": float(np.mean(np.logaddexp(0.0, -signs * logits))),
+        "val_auc": float(roc_auc_score(labels, logits)),
+        "val_average_precision": float(average_precision_score(labels, logits)),
+    }
 
 
 def write_csv(path: Path, history: Sequence[Epoch]) -> None:

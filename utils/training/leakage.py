@@ -1,4 +1,4 @@
-"""The bundles that a training builds on: what they have seen is seen, and may not be tested with."""
+"""Leakage check: no test image may have trained a bundle that a training builds on."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from utils.datasets.training_set import TrainingSet
-from utils.errors import SetupError
+from utils.errors import InputError, SetupError
 from utils.model.bundle import Bundle, read_bundle, read_manifest
 from utils.model.manifest import TrainingManifest
+from utils.model.pretrained import IMAGENET, RANDOM
 from utils.model.sidecar import sidecar_path
 from utils.training.config import TrainingConfig
 
 
 def parent_bundles(config: TrainingConfig) -> tuple[Bundle, ...]:
-    """Read the bundles whose weights a run begins with or whose network teaches it.
+    """Read the bundles that a run takes its initial weights from, or that teach it.
 
     Raises:
         ModelMissing, BundleError: see ``bundle.read_bundle``.
@@ -29,26 +30,39 @@ def parent_bundles(config: TrainingConfig) -> tuple[Bundle, ...]:
 
 
 def check_leakage(bundles: Iterable[Bundle], data: TrainingSet) -> None:
-    """Insist that none of the test images was seen by a bundle that a run builds on.
+    """Check that no parent bundle was trained on images of the test part.
 
     Raises:
-        SetupError: some were.
-        BundleError: a list of what was seen is missing or altered.
+        SetupError: one was.
+        BundleError: a training manifest is missing or altered.
     """
     tests = {data.prepared.files[row].key for row in data.rows["test"]}
     for bundle in bundles:
         known = len(tests & merge_manifests([read_manifest(bundle)]).sha256)
         if known:
-            raise SetupError(
-                f"{bundle.path} has seen {known} of the {len(tests)} test images, so that nothing built on "
-                "it can be tested with them; train with the --split_seed that its sidecar tells as "
-                "training.split.seed"
-            )
+            raise SetupError("training.leakage", path=bundle.path, known=known, tests=len(tests))
 
 
-def merge_manifests(lists: Iterable[TrainingManifest]) -> TrainingManifest:
-    """Return all that is in one of the lists, those of decisions fitted elsewhere included."""
-    every = [part for seen in lists for part in (seen, seen.local) if part is not None]
+def check_paths(config: TrainingConfig, output: Path, *, resume: bool) -> None:
+    """Check the files that a training starts from, before minutes of preparing images.
+
+    Raises:
+        InputError: the bundle to write is one that the training builds on.
+        SetupError: there is no weight file or teacher at the path given.
+    """
+    named = config.weights in (IMAGENET, RANDOM)
+    if not named and not resume and not Path(config.weights).is_file():
+        raise SetupError(
+            "training.no_weights", path=config.weights, imagenet=IMAGENET, random=RANDOM
+        )
+    for bundle in parent_bundles(config):
+        if output.exists() and bundle.path.samefile(output):
+            raise InputError("training.output_is_parent", path=output)
+
+
+def merge_manifests(manifests: Iterable[TrainingManifest]) -> TrainingManifest:
+    """Return the union of manifests, those of recalibrations included."""
+    every = [part for manifest in manifests for part in (manifest, manifest.local) if part]
     return TrainingManifest(
         frozenset().union(*(part.sha256 for part in every)),
         np.concatenate([part.fingerprints for part in every]),

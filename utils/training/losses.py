@@ -1,73 +1,110 @@
-"""Tells the activation map where the marked fractures are: the loss that trains it, and its targets."""
+"""Losses of the activation map's location and of distillation from a teacher."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-LOCATION = "location"
-# Logits by which "nowhere" starts ahead of a whole map of zeros.
+from utils.model.bundle import load_network, read_bundle
+from utils.model_builder import LOGIT, REGION, feature_maps
+from utils.training.config import TrainingConfig
+
+LOCATION, TEACHER = "location", "teacher"
+# Logits by which "nowhere" leads over a map of zeros.
 NOWHERE_MARGIN = 4.0
-# Share of a lesion's best cell that must be left in a picture that was moved: of less nothing is taught.
-LEFT = 0.25
+# Share of a lesion's best cell that augmentation must leave in the picture, or its location is not trained.
+LEAST_VISIBLE = 0.25
 
 
-def hits(signed: np.ndarray, masks: np.ndarray, shift: float = 0.0) -> np.ndarray:
-    """Say in which pictures the map's highest cell looks at a lesion.
+def pointing_hits(signed: np.ndarray, masks: np.ndarray, offset: float = 0.0) -> np.ndarray:
+    """Return in which pictures the receptive field of the map's maximum is centred on a lesion.
+
+    The validation measure of an epoch, on cells of the map; the report measures on the picture, see
+    ``evaluation.localisation``.
 
     Args:
         signed: maps (n, side, side).
-        masks: uint8 (n, size, size), see :func:`lesion_mask`.
-        shift: see :class:`LocationLoss`.
+        masks: uint8 (n, size, size), see ``geometry.lesion_mask``.
+        offset: receptive-field centre offset, pixels.
 
     Returns:
-        bool (n,).
+        bool (n,); a map without anything positive is a miss.
 
     Source:
         The pointing game: Zhang et al., arXiv:1608.00507, section 4.1; without tolerance.
     """
     count, side, _ = signed.shape
     size = masks.shape[1]
-    places = (np.arange(side) + 0.5) * size / side + shift
-    pixels = np.clip(places.astype(int), 0, size - 1)
+    centres = (np.arange(side) + 0.5) * size / side + offset
+    pixels = np.clip(centres.astype(int), 0, size - 1)
     rows, columns = np.unravel_index(signed.reshape(count, -1).argmax(axis=1), (side, side))
     inside = masks[np.arange(count), pixels[rows], pixels[columns]] > 0
-    # A map without anything positive shows nothing, wherever its least negative cell lies.
     return inside & (signed.max(axis=(1, 2)) > 0)
 
 
-def given_loss(_: keras.KerasTensor, loss: keras.KerasTensor) -> keras.KerasTensor:
-    """Return a loss that the graph itself has computed, (n, 1), as (n,)."""
-    return loss[:, 0]
+def compile_model(
+    model: keras.Model, config: TrainingConfig, *, region: bool, location: bool
+) -> None:
+    """Compile a training model with the losses of its heads and a fresh AdamW.
+
+    Args:
+        model: from augmentation to the heads.
+        config: the settings.
+        region: it has the region head.
+        location: it has the location loss.
+    """
+    loss: dict[str, keras.losses.Loss | Callable[..., keras.KerasTensor]] = {
+        LOGIT: keras.losses.BinaryCrossentropy(
+            from_logits=True, label_smoothing=config.label_smoothing
+        )
+    }
+    if region:
+        loss[REGION] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if location:
+        # Computed in the graph, (n, 1).
+        loss[LOCATION] = lambda _, computed: computed[:, 0]
+    weights = {LOGIT: 1.0, REGION: config.region_weight, LOCATION: config.location_weight}
+    optimizer = keras.optimizers.AdamW(
+        config.learning_rate,
+        weight_decay=config.weight_decay,
+        clipnorm=1.0,
+        use_ema=config.averaging > 0,
+        ema_momentum=config.averaging,
+    )
+    model.compile(optimizer, loss, loss_weights={name: weights[name] for name in loss})
+    # Built now: the optimizer state of a checkpoint needs the variables.
+    optimizer.build(model.trainable_variables)
 
 
 class LocationLoss(keras.layers.Layer):
-    """How far the activation map is from marking the lesion: cross-entropy of "where, or nowhere".
+    """Cross-entropy of "in which cell, or nowhere" of the activation map.
 
-    The places of the map, and "nowhere", share one softmax: in a radiograph with a marked lesion its
-    cells should have it all, in a normal one "nowhere". So the maximum is drawn into the lesion, and a
-    normal radiograph's map is kept low. A cell counts with its place's share of the logit times the map's
-    side, so that a handful of cells can win only by an amount that moves the logit as well.
+    The cells of the map and "nowhere" share one softmax: with a marked lesion its cells should have all
+    of it, without one "nowhere". The maximum is drawn into the lesion, and the map of a normal radiograph
+    is kept low. The score of a cell is its share of the logit times the side of the map, so that a few
+    cells win only by an amount that moves the logit as well.
 
     Args:
-        shift: how far right of and below the middle of its share of the picture a cell looks, pixels.
+        offset: receptive-field centre offset, pixels.
     """
 
-    def __init__(self, shift: float = 0.0) -> None:
+    def __init__(self, offset: float = 0.0) -> None:
         super().__init__(dtype="float32", name="location_loss")
-        self.shift = round(shift)
+        self.offset = round(offset)
 
     def call(
         self, inputs: tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]
     ) -> keras.KerasTensor:
-        """Return the loss of each picture, float32 (n, 1); 0 where most of a lesion was moved out of it.
+        """Return the loss of each picture, float32 (n, 1); 0 where augmentation moved most of a lesion out.
 
         Args:
-            inputs: the signed map (n, side, side) in logits; the masks (n, size, size, 1) in [0, 255] as
-                the picture was moved, and as they were before.
+            inputs: the signed map (n, side, side) in logits; the masks (n, size, size, 1) in [0, 255] after
+                and before augmentation.
         """
         signed, masks, unmoved = inputs
         side = signed.shape[1]
@@ -75,7 +112,7 @@ class LocationLoss(keras.layers.Layer):
         most = ops.max(covered, axis=1, keepdims=True)
         marked = most[:, 0] > 0
         whole = ops.max(self._cells(ops.cast(unmoved, "float32"), side), axis=(1, 2))
-        known = ops.cast(most[:, 0] >= LEFT * whole, "float32")
+        known = ops.cast(most[:, 0] >= LEAST_VISIBLE * whole, "float32")
         # The best covered cell counts fully, however small the lesion.
         covered = covered / ops.maximum(most, 1e-6)
         scores = ops.reshape(signed, (-1, side * side)) * side
@@ -85,11 +122,102 @@ class LocationLoss(keras.layers.Layer):
         return (known * (everything - ops.where(marked, lesion, nowhere[:, 0])))[:, None]
 
     def _cells(self, masks: keras.KerasTensor, side: int) -> keras.KerasTensor:
-        """Return how much of what each cell looks at is covered, (n, side, side) in [0, 255]."""
+        """Return how much of each cell's receptive-field centre is covered, (n, side, side) in [0, 255]."""
         size = masks.shape[1]
-        forth, back = max(self.shift, 0), max(-self.shift, 0)
+        forth, back = max(self.offset, 0), max(-self.offset, 0)
         moved = ops.pad(masks, [[0, 0], [back, forth], [back, forth], [0, 0]])
         moved = moved[:, forth : forth + size, forth : forth + size, :]
         stride = round(size / side)
         pooled = ops.average_pool(moved, stride, stride, padding="same")
         return pooled[:, :side, :side, 0]
+
+
+class Teacher:
+    """The frozen network of a bundle, whose features and logit are targets.
+
+    Args:
+        path: of the bundle.
+        image_size: side of the student's square input, pixels; the teacher gets the same.
+
+    Raises:
+        ModelMissing, BundleError: see ``bundle.read_bundle``.
+    """
+
+    def __init__(self, path: Path, image_size: int) -> None:
+        bundle = read_bundle(path)
+        network = load_network(bundle, image_size)
+        network.trainable = False
+        self.scaling = bundle.preprocess.scaling
+        self.network = keras.Model(
+            network.inputs[0],
+            [network.output[LOGIT], *feature_maps(network)],
+            name=TEACHER,
+        )
+
+    def teach(
+        self,
+        logit: keras.KerasTensor,
+        maps: Sequence[keras.KerasTensor],
+        pictures: keras.KerasTensor,
+        weight: float,
+    ) -> keras.KerasTensor:
+        """Return a student's logit whose graph adds the distillation loss.
+
+        Args:
+            logit: the student's, (n, 1).
+            maps: the student's, see ``model_builder.feature_maps``.
+            pictures: the student's input in the teacher's scaling.
+            weight: of the loss.
+        """
+        teacher_logit, *targets = self.network(pictures, training=False)
+        pairs = []
+        for level, (features, target) in enumerate(zip(maps, targets, strict=True)):
+            _, height, width, channels = target.shape
+            project = keras.layers.Conv2D(
+                channels, 1, dtype="float32", name=f"{TEACHER}_projection_{level}"
+            )
+            resize = keras.layers.Resizing(height, width, name=f"{TEACHER}_resize_{level}")
+            pairs.append((project(resize(features)), target))
+        return DistillationLoss(weight)((logit, teacher_logit, pairs))
+
+
+class DistillationLoss(keras.layers.Layer):
+    """Identity on the student's logit that adds the distance from the teacher to the loss.
+
+    The loss is the cross-entropy with the teacher's probability, and for each feature map the share of
+    its variance that the student's, through a 1x1 convolution, does not explain.
+
+    Args:
+        weight: of the loss.
+
+    Source:
+        Hinton et al., arXiv:1503.02531, section 2, at temperature 1; Romero et al., FitNets,
+        arXiv:1412.6550, section 2.2.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__(dtype="float32", name="distillation_loss")
+        self.weight = weight
+
+    def call(
+        self,
+        inputs: tuple[
+            keras.KerasTensor,
+            keras.KerasTensor,
+            Sequence[tuple[keras.KerasTensor, keras.KerasTensor]],
+        ],
+    ) -> keras.KerasTensor:
+        """Return the logit (n, 1) as it is.
+
+        Args:
+            inputs: the student's logit and the teacher's (n, 1), and pairs of the student's and the
+                teacher's feature maps of one shape.
+        """
+        logit, teacher_logit, pairs = inputs
+        belief = ops.sigmoid(teacher_logit)
+        loss = ops.mean(belief * ops.softplus(-logit) + (1 - belief) * ops.softplus(logit))
+        for features, target in pairs:
+            spread = ops.mean(ops.square(target - ops.mean(target, axis=(0, 1, 2), keepdims=True)))
+            loss += ops.mean(ops.square(features - target)) / (spread + 1e-6)
+        self.add_loss(self.weight * loss)
+        return logit

@@ -1,7 +1,4 @@
-"""Turns how far a run has come into its next learning rate, and into whether it should go on.
-
-Both are functions of the plan and the history alone, so that a resumed run needs no other memory.
-"""
+"""Learning-rate schedules and patience, as functions of the settings and the history alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What surrounds the Flask app.
+"""Layers around the Flask app: bodies, forms, logs, headers, content negotiation.
 
 - body: deadline of a request's body, and draining of what the app leaves unread
 - forms: multipart parser that accepts file names in any encoding

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
+from utils.model import fused_batch_norm as fused_norm
+from utils.model.fused_batch_norm import with_fused_batch_norm
 from utils.model_builder import batch_norms, build_model
-from utils.training import fused_batch_norm as fused_norm
-from utils.training.fused_batch_norm import with_fused_batch_norm
 
 PICTURES = np.random.default_rng(0).random((8, 32, 32, 3), dtype=np.float32)
 

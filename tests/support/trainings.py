@@ -1,0 +1,82 @@
+"""A small training and its settings, as train.py starts them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from functools import partial
+from pathlib import Path
+
+import keras
+
+from utils.datasets.training_set import TrainingSet
+from utils.evaluation.training_figures import part_figures
+from utils.training import finalize
+from utils.training.config import TrainingConfig
+from utils.training.trainer import Trainer
+
+train = partial(finalize.train, score_part=part_figures)
+
+CONFIG = TrainingConfig(
+    architecture="custom",
+    image_size=48,
+    weights="none",
+    epochs=2,
+    head_epochs=1,
+    batch_size=8,
+    learning_rate=2e-3,
+    head_learning_rate=2e-3,
+    schedule="cosine",
+    patience=5,
+    weight_decay=1e-4,
+    averaging=0.0,
+    dropout=0.1,
+    label_smoothing=0.0,
+    detail="fine",
+    location_weight=0.3,
+    negatives=0.0,
+    region_weight=0.2,
+    teacher=None,
+    teacher_weight=1.0,
+    class_weight="balanced",
+    augment=False,
+    batch_norm="auto",
+    mixed_precision=False,
+    sensitivity=0.9,
+    seed=0,
+    split_seed=0,
+)
+
+
+def run_epochs(
+    config: TrainingConfig, data: TrainingSet, run: Path, epochs: int, *, commit: str = ""
+) -> Trainer:
+    """Train and let go after so many epochs, as a kill between two epochs would."""
+    keras.utils.set_random_seed(config.seed)
+    trainer = Trainer(config, data, run, commit=commit)
+    trainer.start()
+    ((name, planned, highest),) = config.phases
+    trainer._compile(name)
+    for _ in range(epochs):
+        trainer._run_epoch(name, planned, highest, list(trainer.history))
+    return trainer
+
+
+def make_older(run: Path, **identity: object) -> None:
+    """Make a run's state what it was before it kept its origin and the seed of its split."""
+    state = json.loads((run / "state.json").read_text())
+    del state["origin"], state["identity"]["split_seed"]
+    state["identity"].update(identity)
+    (run / "state.json").write_text(json.dumps(state))
+
+
+def arguments(*more: object) -> list[str]:
+    """The flags of a short training of the custom network."""
+    flags = ("--model", "custom", "--image_size", "32", "--batch_size", "8", "--quiet")
+    return [*flags, *map(str, more)]
+
+
+def history_rows(run: Path) -> list[dict[str, str]]:
+    """Read a run's CSV."""
+    with (run / "history.csv").open() as file:
+        return list(csv.DictReader(file))
