@@ -11,7 +11,6 @@ from utils.datasets.image_cache import FileFacts
 from utils.datasets.sample import Sample
 from utils.evaluation.localisation import (
     MapLocalisation,
-    localisation,
     localise,
     pointing_game_hit,
     summarise_localisation,
@@ -78,21 +77,6 @@ def test_the_letterbox_is_no_part_of_the_picture():
     assert localised.evidence_inside == pytest.approx(
         activation[:, : activation.shape[1] // 2].sum() / activation.sum()
     )
-
-
-def test_only_marked_radiographs_are_measured():
-    maps = np.zeros((3, 2, 2), np.float32)
-    maps[0, 0, 0] = maps[2, 1, 1] = 1.0
-    marked = sample(Box(0, 0, 32, 32))
-    samples, files = [marked, sample(), marked], [SQUARE] * 3
-    found = localisation(maps, samples, files, ["a", "b", "c"], resamples=50)
-    assert found.n == 2
-    # The first peak lies in the box, the third in the opposite corner.
-    assert found.pointing_game.value == 0.5
-    assert found.overlap.value == pytest.approx(
-        np.mean([localise(maps[row], marked, SQUARE).overlap for row in (0, 2)])
-    )
-    assert localisation(maps, [sample()] * 3, files, ["a", "b", "c"]) is None
 
 
 def test_a_hit_is_a_peak_inside_a_box():
