@@ -17,7 +17,7 @@ from utils.errors import SetupError
 from utils.evaluation.evaluate import evaluate
 from utils.inference.engine import load_engine
 from utils.model.bundle import load_network, read_bundle, read_manifest, read_ood_detector
-from utils.training.history import validation_scores
+from utils.training.checkpoints import validation_scores
 
 pytestmark = pytest.mark.slow
 

@@ -4,12 +4,11 @@
 - finalize: train(), calibration, operating point, OOD detector, bundle
 - trainer: phases, epochs, deadline, exact resume
 - batches: batches of prepared images, to train on and to run a network over
-- augmentation: layers that vary and scale pictures in the training graph
+- augmentation: layers that vary and scale images in the training graph
 - losses: location of the map, distillation from a teacher, compilation
 - callbacks: learning rate, progress, time limit and last weights of an epoch
 - schedule: learning-rate schedules and patience
-- checkpoints: the folder of a run
-- history: epochs as CSV, TensorBoard events and curves
+- checkpoints: the folder of a run: state, weights, epochs as CSV, TensorBoard events and curves
 - leakage: no test image may have trained a parent bundle
-- ood_samples: drawn pictures that are no radiographs, varied radiographs
+- ood_samples: drawn images that are no radiographs, varied radiographs
 """

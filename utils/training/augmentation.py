@@ -1,6 +1,6 @@
-"""Layers of the training graph before the network: varied and scaled pictures.
+"""Augmentation layers of the training graph: random pose and tone, then scaling.
 
-They are no part of the saved network. With augmentation off they equal ``preprocess.scale``.
+They are no part of the saved network. With augmentation off they equal ``preprocess.scale`` to the bit.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ FITTED, LESIONS = "fitted", "lesions"
 
 
 class RandomPose(keras.layers.Layer):
-    """Mirror, turn, scale and shift each picture of a batch, in one interpolation.
+    """Random flip, rotation, zoom and translation of each image, in one interpolation.
 
     Args:
-        mirror: chance of a left-right flip.
+        mirror: probability of a left-right flip.
         degrees: largest rotation either way.
         zoom: largest relative change of size either way.
-        shift: largest shift either way, as a share of the side.
+        shift: largest translation either way, as a share of the side.
         seed: of the layer's own random numbers.
     """
 
@@ -40,12 +40,12 @@ class RandomPose(keras.layers.Layer):
         self.mirror, self.degrees, self.zoom, self.shift = mirror, degrees, zoom, shift
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, pictures: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+    def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         """Return float32 (n, size, size, channels), unchanged where not training."""
-        pictures = ops.cast(pictures, "float32")
+        images = ops.cast(images, "float32")
         if not training:
-            return pictures
-        count, size = ops.shape(pictures)[0], pictures.shape[1]
+            return images
+        count, size = ops.shape(images)[0], images.shape[1]
         draw = lambda limit: keras.random.uniform(  # noqa: E731
             (count,), -limit, limit, seed=self.seed_generator
         )
@@ -53,7 +53,7 @@ class RandomPose(keras.layers.Layer):
         ratio = 1.0 / (1.0 + draw(self.zoom))
         flips = keras.random.uniform((count,), seed=self.seed_generator) < self.mirror
         sign = ops.where(flips, -1.0, 1.0)
-        # The transform maps places of the outcome to places of the input, about the middle.
+        # The transform maps output to input coordinates, about the centre.
         cosine, sine = ratio * ops.cos(angle), ratio * ops.sin(angle)
         middle = (size - 1) / 2
         a, b, d, e = sign * cosine, -sine, sign * sine, cosine
@@ -62,12 +62,12 @@ class RandomPose(keras.layers.Layer):
         zeros = ops.zeros_like(a)
         transform = ops.stack([a, b, right, d, e, down, zeros, zeros], axis=1)
         return ops.image.affine_transform(
-            pictures, transform, interpolation="bilinear", fill_mode="constant", fill_value=0.0
+            images, transform, interpolation="bilinear", fill_mode="constant", fill_value=0.0
         )
 
 
 class RandomTone(keras.layers.Layer):
-    """Change brightness, contrast and noise of each picture of a batch; the black margin stays black.
+    """Random brightness, contrast and noise of each image; black borders stay black.
 
     Args:
         brightness: largest change either way, as a share of the full scale.
@@ -88,32 +88,32 @@ class RandomTone(keras.layers.Layer):
         self.brightness, self.contrast, self.noise = brightness, contrast, noise
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, pictures: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+    def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         """Return float32 (n, size, size, 1), unchanged where not training."""
         if not training:
-            return pictures
-        each = (ops.shape(pictures)[0], 1, 1, 1)
+            return images
+        each = (ops.shape(images)[0], 1, 1, 1)
         draw = lambda low, high: keras.random.uniform(  # noqa: E731
             each, low, high, seed=self.seed_generator
         )
         gain = 1.0 + draw(-self.contrast, self.contrast)
         offset = 255.0 * draw(-self.brightness, self.brightness)
-        grain = keras.random.normal(ops.shape(pictures), seed=self.seed_generator)
-        varied = (pictures - 127.5) * gain + 127.5 + offset
+        grain = keras.random.normal(ops.shape(images), seed=self.seed_generator)
+        varied = (images - 127.5) * gain + 127.5 + offset
         varied = varied + grain * 255.0 * draw(0.0, self.noise)
-        return ops.where(pictures > 0, varied, pictures)
+        return ops.where(images > 0, varied, images)
 
 
 class Scale(keras.layers.Layer):
-    """Round to grey levels and look them up in a scaling's table, as ``preprocess.scale`` does."""
+    """Lookup of rounded grey levels in the table of a scaling, as ``preprocess.scale`` does."""
 
     def __init__(self, scaling: str, name: str = "scale") -> None:
         super().__init__(dtype="float32", name=name)
         self.table = SCALINGS[scaling]
 
-    def call(self, pictures: keras.KerasTensor) -> keras.KerasTensor:
+    def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
         """Return float32 (n, size, size, 3) from (n, size, size, 1) levels in 0 to 255."""
-        levels = ops.cast(ops.round(ops.clip(pictures[..., 0], 0.0, 255.0)), "int32")
+        levels = ops.cast(ops.round(ops.clip(images[..., 0], 0.0, 255.0)), "int32")
         return ops.take(ops.convert_to_tensor(self.table), levels, axis=0)
 
 
@@ -140,29 +140,29 @@ def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 def training_input(
     spec: PreprocessSpec, *, augment: bool, seed: int = 0, also: Sequence[str] = ()
 ) -> keras.Model:
-    """Build the layers from fitted pictures and their lesions to the network's input.
+    """Build the layers from prepared images and lesion masks to the input of the network.
 
     Args:
         spec: image size and scaling.
-        augment: vary the pictures; never done outside training.
+        augment: augment the images; only in training.
         seed: of the random layers.
-        also: further scalings to return the same pictures in.
+        also: further scalings in which the same images are returned.
 
     Returns:
         A model of two inputs, ``fitted`` and ``lesions``, uint8 (n, size, size, 1) each, and two
-        outputs: the network's input, and the lesions as float32 (n, size, size, 1) in [0, 255], moved
-        as their pictures were; then the pictures in each other scaling.
+        outputs: the network's input, and the lesions as float32 (n, size, size, 1) in [0, 255], transformed
+        like their images; then the images in each other scaling.
     """
     shape = (spec.image_size, spec.image_size, 1)
     entries = [keras.Input(shape, dtype="uint8", name=name) for name in (FITTED, LESIONS)]
     both = ops.concatenate([ops.cast(entry, "float32") for entry in entries], axis=-1)
     if augment:
         both = RandomPose(seed=seed)(both)
-    pictures, lesions = both[..., :1], both[..., 1:]
+    images, lesions = both[..., :1], both[..., 1:]
     if augment:
-        pictures = RandomTone(seed=seed + 1)(pictures)
-    others = [Scale(name, f"scale_{number}")(pictures) for number, name in enumerate(also)]
-    outputs = [Scale(spec.scaling)(pictures), lesions, *others]
+        images = RandomTone(seed=seed + 1)(images)
+    others = [Scale(name, f"scale_{number}")(images) for number, name in enumerate(also)]
+    outputs = [Scale(spec.scaling)(images), lesions, *others]
     return keras.Model(
         dict(zip((FITTED, LESIONS), entries, strict=True)), outputs, name="training_input"
     )

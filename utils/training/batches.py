@@ -25,12 +25,12 @@ class Batches(keras.utils.PyDataset):
         rows: which of them, in any order.
         labels: int (n,), 1 positive.
         regions: int (n,), index of the body part, -1 where it is unknown; None without that head.
-        lesions: gives the mask of a row, uint8 (size, size), see ``location.lesion_mask``; None trains
-            no map.
+        lesions: mask of a row, uint8 (size, size), see ``geometry.lesion_mask``; None without location
+            loss.
         batch_size: images a batch; the last one of an epoch is shorter.
-        balanced: weigh the losses so that both classes count alike.
-        negatives: negative images an epoch shows for each positive one, drawn anew; 0 shows all.
-        seed: of the order and of the draw.
+        balanced: weight the losses by inverse class frequency.
+        negatives: negative images for each positive one, sampled for every epoch; 0 for all.
+        seed: of the order and of the sampling.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Batches(keras.utils.PyDataset):
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
-        """Draw and shuffle for an epoch, counted from the start of the run."""
+        """Sample and shuffle for an epoch, counted from the start of the run."""
         random = np.random.default_rng((self.seed, epoch))
         chosen = random.choice(self.negative, self.shown, replace=False)
         self.order = random.permutation(np.concatenate([chosen, self.positive]))
@@ -69,7 +69,7 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self.order) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Targets, Targets, Targets]:
-        """Return pictures and lesions uint8 (b, size, size, 1), targets and weights by head."""
+        """Return images and lesions uint8 (b, size, size, 1), targets and weights by head."""
         # Sorted within the batch: a memory-mapped file is then read forwards.
         chosen = np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size])
         fitted = np.asarray(self.images[chosen])[..., None]

@@ -7,18 +7,54 @@ the last epoch), ``best.weights.h5`` (the epoch of the best validation AUC), ``h
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from utils.errors import SetupError
 from utils.files import atomic_write, sha256_of
 from utils.model.pretrained import IMAGENET, RANDOM
-from utils.training.history import Epoch, draw_curves, write_csv, write_tensorboard
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of a run's history.
+
+    Args:
+        epoch: counted from 1 over the whole run.
+        phase: "head" or "fine-tuning".
+        seconds: it took, validation included.
+        learning_rate: at its end.
+        loss: mean training loss, all heads, weighted.
+        val_loss: mean cross-entropy of the fracture on the validation part, unweighted.
+        val_auc: ROC AUC on the validation part.
+        val_average_precision: likewise.
+        val_pointing: share of pointing hits on the marked validation images; None where none is marked.
+    """
+
+    epoch: int
+    phase: str
+    seconds: float
+    learning_rate: float
+    loss: float
+    val_loss: float
+    val_auc: float
+    val_average_precision: float
+    val_pointing: float | None = None
+
+    def __str__(self) -> str:
+        pointing = "-" if self.val_pointing is None else f"{self.val_pointing:.3f}"
+        return (
+            f"loss {self.loss:.4f}, validation loss {self.val_loss:.4f}, AUC {self.val_auc:.4f}, "
+            f"average precision {self.val_average_precision:.4f}, pointing {pointing} "
+            f"({self.seconds:.0f} s)"
+        )
 
 
 @dataclass(frozen=True)
@@ -129,3 +165,88 @@ def save_weights(model: keras.Model, path: Path) -> None:
     """Write weights atomically: an interrupted write must not replace a whole checkpoint."""
     with atomic_write(path) as part:
         model.save_weights(part)
+
+
+def validation_scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    """Return an epoch's validation figures, by the names of ``Epoch``."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    signs = np.where(labels == 1, 1.0, -1.0)
+    return {
+        "val_loss": float(np.mean(np.logaddexp(0.0, -signs * logits))),
+        "val_auc": float(roc_auc_score(labels, logits)),
+        "val_average_precision": float(average_precision_score(labels, logits)),
+    }
+
+
+def write_csv(path: Path, history: Sequence[Epoch]) -> None:
+    """Write the history as CSV, a row an epoch."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Epoch)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in history)
+
+
+def write_tensorboard(folder: Path, history: Sequence[Epoch]) -> None:
+    """Write the history as TensorBoard scalars, replacing what the folder held of this run.
+
+    TensorBoard's own writer is used, so that no TensorFlow is needed on the jax and torch backends.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("events.out.tfevents.*"):
+        old.unlink()
+    writer = EventFileWriter(str(folder))
+    for row in history:
+        values = [
+            Summary.Value(tag=f"epoch/{name}", simple_value=value)
+            for name, value in asdict(row).items()
+            if isinstance(value, float)
+        ]
+        writer.add_event(Event(step=row.epoch, summary=Summary(value=values)))
+    writer.close()
+
+
+def draw_curves(path: Path, history: Sequence[Epoch]) -> None:
+    """Draw loss and validation figures over the epochs as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [row.epoch for row in history]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    losses, ranking = figure.subplots(1, 2)
+    losses.plot(
+        epochs, [row.loss for row in history], "o-", color="#0072b2", label="training, all heads"
+    )
+    losses.plot(
+        epochs, [row.val_loss for row in history], "s-", color="#d55e00", label="validation"
+    )
+    losses.set(xlabel="epoch", ylabel="cross-entropy (nats)", title="Loss")
+    ranking.plot(epochs, [row.val_auc for row in history], "s-", color="#d55e00", label="ROC AUC")
+    ranking.plot(
+        epochs,
+        [row.val_average_precision for row in history],
+        "^-",
+        color="#009e73",
+        label="average precision",
+    )
+    if history[-1].val_pointing is not None:
+        pointing = [row.val_pointing for row in history]
+        ranking.plot(epochs, pointing, "d-", color="#cc79a7", label="map highest in the lesion")
+    best = max(history, key=lambda row: row.val_auc)
+    ranking.axvline(
+        best.epoch, color="0.6", linestyle=":", label=f"best epoch ({best.val_auc:.3f})"
+    )
+    ranking.set(xlabel="epoch", ylabel="validation part", title="Ranking")
+    tuned = next((row.epoch for row in history if row.phase != "head"), None)
+    for axes in (losses, ranking):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        if tuned and tuned > 1:
+            axes.axvline(tuned - 0.5, color="0.8", linewidth=6, alpha=0.4, zorder=0)
+        axes.legend(frameon=False, fontsize=9)
+    FigureCanvasAgg(figure).print_png(path)

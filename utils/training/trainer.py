@@ -31,9 +31,8 @@ from utils.model_builder import (
 from utils.training.augmentation import LESIONS, reseed, training_input
 from utils.training.batches import Batches, run_network
 from utils.training.callbacks import LastStep, StepLoop, TimeLimitReached, progress_bar
-from utils.training.checkpoints import RunFolder, save_weights
+from utils.training.checkpoints import Epoch, RunFolder, save_weights, validation_scores
 from utils.training.config import HEAD, TrainingConfig
-from utils.training.history import Epoch, validation_scores
 from utils.training.leakage import check_leakage, parent_bundles
 from utils.training.losses import LOCATION, LocationLoss, Teacher, compile_model, pointing_hits
 from utils.training.schedule import learning_rate_at, out_of_patience
@@ -179,11 +178,9 @@ class Trainer:
     def _run_phases(self) -> str:
         names = [name for name, _, _ in self.config.phases]
         reached = names.index(self.history[-1].phase) if self.history else 0
-        outcome = COMPLETED
         for name, epochs, highest in self.config.phases[reached:]:
             self._compile(name)
-            outcome = self._run_phase(name, epochs, highest)
-            if outcome == TIME:
+            if (outcome := self._run_phase(name, epochs, highest)) == TIME:
                 break
         return outcome
 
