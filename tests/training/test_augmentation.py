@@ -1,4 +1,4 @@
-"""The layers before a network in training: exact when off, bounded when on."""
+"""utils.training.augmentation: exact when off, bounded when on."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def fitted() -> np.ndarray:
 
 
 def entries(fitted: np.ndarray, lesions: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Name the inputs of the layers before a network; without lesions there are none."""
+    """Return the inputs of the layers by name; lesions are zero by default."""
     return {FITTED: fitted, LESIONS: np.zeros_like(fitted) if lesions is None else lesions}
 
 
 @pytest.mark.parametrize("augment", [True, False])
 @pytest.mark.parametrize("scaling", SCALINGS)
-def test_with_augmentation_off_a_training_batch_is_the_serving_input(
+def test_without_augmentation_input_is_as_served(
     radiograph_png: bytes, scaling: str, augment: bool
 ) -> None:
     spec = PreprocessSpec(64, scaling)
@@ -34,7 +34,7 @@ def test_with_augmentation_off_a_training_batch_is_the_serving_input(
     np.testing.assert_array_equal(np.asarray(trained_on)[0], preprocess(pixels, spec))
 
 
-def test_every_picture_of_a_batch_is_varied_in_its_own_way(fitted: np.ndarray) -> None:
+def test_each_image_of_a_batch_varies_by_itself(fitted: np.ndarray) -> None:
     same = np.repeat(fitted[:1], 4, axis=0)
     layers = training_input(PreprocessSpec(64, "raw"), augment=True)
     varied = np.asarray(layers(entries(same), training=True)[0])
@@ -42,7 +42,7 @@ def test_every_picture_of_a_batch_is_varied_in_its_own_way(fitted: np.ndarray) -
     assert min(differences) > 1.0
 
 
-def test_lesions_move_with_their_pictures() -> None:
+def test_lesions_are_transformed_like_their_images() -> None:
     pictures = np.full((16, 64, 64, 1), 90, np.uint8)
     pictures[:, 20:30, 40:46] = 250
     lesions = np.where(pictures > 200, 255, 0).astype(np.uint8)
@@ -54,18 +54,18 @@ def test_lesions_move_with_their_pictures() -> None:
         assert inside.min() > outside.max()
 
 
-def test_a_pose_of_nothing_changes_nothing(fitted: np.ndarray) -> None:
+def test_an_identity_pose_changes_nothing(fitted: np.ndarray) -> None:
     still = RandomPose(mirror=0.0, degrees=0.0, zoom=0.0, shift=0.0)
     np.testing.assert_allclose(np.asarray(still(fitted, training=True)), fitted, atol=1e-3)
 
 
-def test_a_certain_mirror_is_a_left_right_flip(fitted: np.ndarray) -> None:
+def test_a_mirror_is_a_left_right_flip(fitted: np.ndarray) -> None:
     mirror = RandomPose(mirror=1.0, degrees=0.0, zoom=0.0, shift=0.0)
     flipped = np.asarray(mirror(fitted, training=True))
     np.testing.assert_allclose(flipped, fitted[:, :, ::-1].astype(np.float32), atol=1e-2)
 
 
-def test_a_pose_turns_about_the_middle_by_no_more_than_asked() -> None:
+def test_rotation_is_bounded_and_centred() -> None:
     dot = np.zeros((64, 65, 65, 1), np.uint8)
     dot[:, 32, 52] = 255
     turned = np.asarray(
@@ -79,13 +79,13 @@ def test_a_pose_turns_about_the_middle_by_no_more_than_asked() -> None:
     np.testing.assert_allclose(radii, 20, atol=1.0)
 
 
-def test_a_tone_leaves_the_black_margin_black(fitted: np.ndarray) -> None:
+def test_tone_keeps_borders_black(fitted: np.ndarray) -> None:
     varied = np.asarray(RandomTone()(fitted.astype(np.float32), training=True))
     assert not varied[fitted == 0].any()
     assert np.abs(varied - fitted)[fitted > 0].mean() > 1.0
 
 
-def test_one_seed_gives_one_variation(fitted: np.ndarray) -> None:
+def test_variation_is_repeatable_by_its_seed(fitted: np.ndarray) -> None:
     spec = PreprocessSpec(64, "raw")
     first, again, other = (
         np.asarray(training_input(spec, augment=True, seed=seed)(entries(fitted), training=True)[0])
@@ -95,6 +95,6 @@ def test_one_seed_gives_one_variation(fitted: np.ndarray) -> None:
     assert not np.array_equal(first, other)
 
 
-def test_the_encoded_picture_is_what_was_drawn() -> None:
+def test_the_encoded_image_is_what_was_drawn() -> None:
     picture = draw_radiograph()
     np.testing.assert_allclose(decode(encode(picture)).pixels, picture, atol=0.5 / 255 + 1e-6)

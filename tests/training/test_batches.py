@@ -1,4 +1,4 @@
-"""Batches: every image once an epoch, weighted by class, silent on unknown regions."""
+"""utils.training.batches: order, sampling, targets and weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def make(**options: object) -> Batches:
     return Batches(images, range(2, 9), labels, **settings)
 
 
-def test_an_epoch_shows_every_chosen_image_once() -> None:
+def test_an_epoch_has_every_image_once() -> None:
     batches = make()
     shown = np.concatenate(
         [batches[index][0]["fitted"][:, 0, 0, 0] for index in range(len(batches))]
@@ -28,7 +28,7 @@ def test_an_epoch_shows_every_chosen_image_once() -> None:
     assert sorted(shown) == list(range(2, 9))
 
 
-def test_an_epoch_shows_some_of_the_negatives_drawn_anew() -> None:
+def test_negatives_are_sampled_for_each_epoch() -> None:
     batches = make(negatives=1.5, balanced=False)
     shown = []
     for epoch in range(20):
@@ -42,15 +42,15 @@ def test_an_epoch_shows_some_of_the_negatives_drawn_anew() -> None:
 
 
 @pytest.mark.parametrize(("negatives", "shown"), [(0.0, 7), (100.0, 7), (0.01, 3)])
-def test_an_epoch_shows_one_negative_at_least_and_all_at_most(negatives: float, shown: int) -> None:
+def test_the_number_of_negatives_is_bounded(negatives: float, shown: int) -> None:
     assert len(make(negatives=negatives).order) == shown
 
 
-def test_weights_balance_what_is_shown() -> None:
+def test_class_weights_follow_the_sampling() -> None:
     assert make(negatives=1.0).class_weights == (1.0, 1.0)
 
 
-def test_targets_and_weights_belong_to_their_images() -> None:
+def test_targets_and_weights_match_their_images() -> None:
     batches = make()
     for index in range(len(batches)):
         inputs, targets, weights = batches[index]
@@ -66,12 +66,12 @@ def test_targets_and_weights_belong_to_their_images() -> None:
                 assert targets["region"][row, 0] == positive
 
 
-def test_without_a_region_head_there_are_no_region_targets() -> None:
+def test_no_region_head_has_no_region_targets() -> None:
     _, targets, weights = make(regions=None)[0]
     assert set(targets) == set(weights) == {"logit"}
 
 
-def test_a_positive_that_nobody_marked_teaches_no_place() -> None:
+def test_unmarked_positives_have_no_location_loss() -> None:
     marked = {3: np.array([[0, 255], [0, 0]], np.uint8).repeat(2, 0).repeat(2, 1)}
     batches = make(lesions=lambda row: marked.get(row, np.zeros((4, 4), np.uint8)))
     for index in range(len(batches)):
@@ -83,7 +83,7 @@ def test_a_positive_that_nobody_marked_teaches_no_place() -> None:
             assert weights["location"][row] == (number != 6)
 
 
-def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+def test_order_depends_on_seed_and_epoch_alone() -> None:
     first, again, other = make(seed=1), make(seed=1), make(seed=2)
     assert np.array_equal(first.order, again.order)
     assert not np.array_equal(first.order, other.order)
@@ -93,7 +93,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert np.array_equal(first.order, again.order)
 
 
-def test_balanced_weights_make_both_classes_count_alike() -> None:
+def test_balanced_weights_equalise_the_classes() -> None:
     negative, positive = balanced_weights(negatives=4, positives=1)
     assert negative * 4 == pytest.approx(positive * 1)
     assert (negative * 4 + positive) / 5 == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""A teacher: its loss, what it leaves of itself in its student, and whom it must not teach."""
+"""utils.training.losses: distillation from a teacher."""
 
 from __future__ import annotations
 
@@ -30,28 +30,33 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
-    """Plan of a student of a network of another build, scaling and resolution of its maps."""
+    """Settings of a student whose teacher has another architecture, scaling and map resolution."""
     folder = tmp_path_factory.mktemp("teacher")
     teacher = tiny_bundle(folder, architecture="mobilenetv2", image_size=96)
     return replace(CONFIG, image_size=64, epochs=3, teacher=str(teacher), teacher_weight=0.5)
 
 
-def added(logit: list[float], told: list[float], *pairs: tuple[np.ndarray, np.ndarray]) -> float:
-    """What the layer adds to the loss."""
+def added(
+    logit: list[float], teacher_logit: list[float], *pairs: tuple[np.ndarray, np.ndarray]
+) -> float:
+    """Return what the layer adds to the loss."""
     layer = DistillationLoss(2.0)
-    tensors = [keras.ops.convert_to_tensor(np.array(x, np.float32)[:, None]) for x in (logit, told)]
+    tensors = [
+        keras.ops.convert_to_tensor(np.array(x, np.float32)[:, None])
+        for x in (logit, teacher_logit)
+    ]
     maps = [tuple(keras.ops.convert_to_tensor(one) for one in pair) for pair in pairs]
     assert np.array_equal(np.asarray(layer((*tensors, maps)))[:, 0], np.float32(logit))
     return float(layer.losses[0])
 
 
-def test_a_student_that_is_sure_of_what_its_teacher_is_sure_of_loses_little() -> None:
+def test_an_agreeing_student_has_little_loss() -> None:
     assert added([20.0, -20.0], [20.0, -20.0]) == pytest.approx(0.0, abs=1e-5)
     assert added([20.0], [-20.0]) == pytest.approx(2 * 20.0, rel=1e-5)
     assert added([1.0], [0.0]) == pytest.approx(np.log(1 + np.e) + np.log(1 + 1 / np.e), rel=1e-5)
 
 
-def test_the_loss_of_a_map_is_the_share_of_its_variance_that_is_not_explained() -> None:
+def test_map_loss_is_the_unexplained_variance() -> None:
     target = np.random.default_rng(0).normal(3, 5, (2, 4, 4, 6)).astype(np.float32)
     mean = np.broadcast_to(target.mean(axis=(0, 1, 2)), target.shape)
     nothing = added([20.0], [20.0])
@@ -59,7 +64,8 @@ def test_the_loss_of_a_map_is_the_share_of_its_variance_that_is_not_explained() 
     assert added([20.0], [20.0], (mean, target)) - nothing == pytest.approx(2.0, rel=1e-4)
 
 
-def test_a_student_comes_to_see_what_its_teacher_sees(
+@pytest.mark.slow
+def test_a_student_approaches_its_teacher(
     tmp_path: Path, data: TrainingSet, taught: TrainingConfig
 ) -> None:
     """With no other task; nothing of the teacher is in the student's bundle."""
@@ -76,7 +82,8 @@ def test_a_student_comes_to_see_what_its_teacher_sees(
     assert load_network(student).name == "custom"
 
 
-def test_a_taught_run_goes_on_where_it_stopped_and_its_teacher_learns_nothing(
+@pytest.mark.slow
+def test_a_resumed_student_keeps_its_teacher_frozen(
     tmp_path: Path, data: TrainingSet, taught: TrainingConfig
 ) -> None:
     assert taught.teacher is not None
@@ -95,7 +102,7 @@ def test_a_taught_run_goes_on_where_it_stopped_and_its_teacher_learns_nothing(
         fresh.network.get_weights(), again.teacher.network.get_weights(), strict=True
     ):
         assert np.array_equal(before, after)
-    # Nor does it drop anything while it teaches.
+    # Nor has it dropout while the student is trained.
     shown = scale(data.prepared.images[:2], fresh.scaling)
     training, serving = (again.teacher.network(shown, training=mode)[0] for mode in (True, False))
     assert np.array_equal(training, serving)

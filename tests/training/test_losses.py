@@ -1,4 +1,4 @@
-"""Where the map should be high: masks of the marked lesions, and the loss that draws it there."""
+"""utils.training.losses: location loss and pointing hits."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def masks(*rows: slice | None) -> np.ndarray:
 def losses(
     signed: np.ndarray,
     covered: np.ndarray,
-    shift: float = 0.0,
+    offset: float = 0.0,
     before: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The loss of each picture; without ``before``, of pictures that were not moved."""
+    """Location loss of each image; without ``before``, of images without augmentation."""
     before = covered if before is None else before
     tensors = [keras.ops.convert_to_tensor(one) for one in (signed, covered, before)]
-    return np.asarray(LocationLoss(shift)(tensors))[:, 0]
+    return np.asarray(LocationLoss(offset)(tensors))[:, 0]
 
 
-def test_the_loss_is_the_cross_entropy_of_where_or_nowhere() -> None:
+def test_location_loss_is_a_cross_entropy() -> None:
     """Against the sum written out, for a lesion of one cell and for none."""
     signed = np.random.default_rng(0).normal(0, 0.3, (2, SIDE, SIDE)).astype(np.float32)
     nowhere = np.log(SIDE * SIDE) + NOWHERE_MARGIN
@@ -54,18 +54,18 @@ def test_the_loss_is_the_cross_entropy_of_where_or_nowhere() -> None:
     assert found[1] == pytest.approx(total[1] - nowhere, rel=1e-4)
 
 
-def test_a_map_that_is_high_in_the_lesion_loses_least() -> None:
+def test_a_map_high_in_the_lesion_loses_least() -> None:
     covered = masks(slice(16, 24), slice(16, 24), slice(16, 24))
     right, wrong, nowhere = losses(maps((2, 2), (5, 5), None), covered)
     assert right < 0.1 < nowhere < wrong
 
 
-def test_a_normal_map_should_be_low_everywhere() -> None:
+def test_a_normal_map_should_be_low() -> None:
     flat, hot = losses(maps(None, (5, 5)), masks(None, None))
     assert flat < 0.1 < hot
 
 
-def test_of_a_lesion_that_was_moved_out_of_the_picture_nothing_is_taught() -> None:
+def test_a_lesion_moved_out_has_no_loss() -> None:
     left = masks(slice(0, 1), None, slice(0, 8))
     before = masks(slice(0, 8), slice(0, 8), slice(0, 8))
     sliver, gone, whole = losses(maps(None, None, None), left, before=before)
@@ -77,31 +77,31 @@ def test_a_lesion_smaller_than_a_cell_can_be_found() -> None:
     assert losses(maps((2, 2)), masks(slice(19, 21)))[0] < 0.1
 
 
-@pytest.mark.parametrize("shift", [-8.0, 8.0])
-def test_cells_that_look_aside_are_told_of_what_they_look_at(shift: float) -> None:
-    """The loss and the map that is shown move the cells the same way."""
+@pytest.mark.parametrize("offset", [-8.0, 8.0])
+def test_the_loss_applies_the_centre_offset(offset: float) -> None:
+    """The loss and the displayed map place the cells alike."""
     signed = maps((3, 3))
     row, column = np.unravel_index(
-        map_over_picture(signed[0], SIZE, SIZE, shift / SIZE).argmax(), (512, 512)
+        map_over_picture(signed[0], SIZE, SIZE, offset / SIZE).argmax(), (512, 512)
     )
     place = int(row * SIZE / 512)
     assert row == column
     shown, aside = (
-        losses(signed, masks(slice(first, first + 8)), shift)[0]
+        losses(signed, masks(slice(first, first + 8)), offset)[0]
         for first in (place - place % 8, 24)
     )
     assert shown < 0.1 < aside
 
 
-def test_a_hit_is_a_highest_cell_whose_middle_lies_in_the_lesion() -> None:
+def test_a_hit_has_its_centre_in_the_lesion() -> None:
     covered = masks(slice(18, 24), slice(18, 20), slice(40, 48))[..., 0]
     assert pointing_hits(maps((2, 2), (2, 2), (2, 2)), covered).tolist() == [True, False, False]
 
 
-def test_a_map_without_anything_positive_hits_nothing() -> None:
+def test_a_map_without_evidence_is_a_miss() -> None:
     assert not pointing_hits(maps((2, 2)) - 100.0, masks(slice(16, 24))[..., 0]).any()
 
 
-def test_cells_that_look_aside_hit_what_they_look_at() -> None:
+def test_hits_apply_the_centre_offset() -> None:
     covered = masks(slice(24, 32), slice(16, 24))[..., 0]
     assert pointing_hits(maps((2, 2), (2, 2)), covered, 8.0).tolist() == [True, False]

@@ -1,4 +1,4 @@
-"""Learning rates and patience, as functions of the history."""
+"""utils.training.schedule: learning rates and patience."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_cosine_rises_falls_and_ends_low() -> None:
     assert rates[-1] == pytest.approx(0.01)
 
 
-def test_plateau_falls_after_two_epochs_without_a_better_score() -> None:
+def test_plateau_falls_after_two_worse_epochs() -> None:
     def rate(*scores: float) -> float:
         return learning_rate_at("plateau", 2.0, 0.5, scores)
 
@@ -33,7 +33,7 @@ def test_constant_stays() -> None:
     assert learning_rate_at("constant", 0.3, 0.9, [0.5, 0.4, 0.3]) == 0.3
 
 
-def test_an_unknown_schedule_is_answered_with_the_choices() -> None:
+def test_an_unknown_schedule_names_the_choices() -> None:
     with pytest.raises(UnknownName, match="cosine, plateau, constant"):
         learning_rate_at("step", 0.3, 0.9, [])
 
@@ -49,7 +49,7 @@ def test_an_unknown_schedule_is_answered_with_the_choices() -> None:
         ([0.9, 0.8, 0.95], 2, False),
     ],
 )
-def test_patience_counts_the_epochs_since_the_best(
+def test_patience_counts_epochs_since_the_best(
     scores: list[float], patience: int, expected: bool
 ) -> None:
     assert out_of_patience(scores, patience) is expected

@@ -10,26 +10,13 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support.trainings import CONFIG, history_rows, make_older, run_epochs
+from tests.support.trainings import CONFIG, run_epochs
 from utils.datasets.training_set import TrainingSet
 from utils.errors import SetupError
 from utils.training.config import HEAD, TUNING
 from utils.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
-
-
-def test_a_run_leaves_logs_curves_and_events(trained: Path) -> None:
-    run = trained / "run"
-    rows = history_rows(run)
-    assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
-    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(run / "tensorboard"))
-    events.Reload()
-    logged = [event.value for event in events.Scalars("epoch/val_auc")]
-    np.testing.assert_allclose(logged, [float(row["val_auc"]) for row in rows], atol=1e-6)
 
 
 @pytest.mark.parametrize("averaging", [0.0, 0.9])
@@ -69,21 +56,6 @@ def test_resuming_with_other_settings_is_refused(trained: Path, data: TrainingSe
     )
     with pytest.raises(SetupError, match="learning_rate"):
         trainer.resume()
-
-
-def test_an_older_run_has_one_seed(tmp_path: Path, data: TrainingSet) -> None:
-    run_epochs(replace(CONFIG, seed=3, split_seed=3), data, tmp_path, 1)
-    make_older(tmp_path)
-    with pytest.raises(SetupError, match="had split_seed 3, now it is 0"):
-        Trainer(replace(CONFIG, seed=3), data, tmp_path).resume()
-    resumed = Trainer(replace(CONFIG, seed=3, split_seed=3), data, tmp_path)
-    resumed.resume()
-    assert len(resumed.history) == 1
-
-
-def test_resuming_nothing_is_refused(tmp_path: Path, data: TrainingSet) -> None:
-    with pytest.raises(SetupError, match="no run to resume"):
-        Trainer(CONFIG, data, tmp_path / "none").resume()
 
 
 def test_the_head_is_trained_first_and_alone(
