@@ -22,8 +22,6 @@ from utils.model.bundle import read_bundle, read_manifest
 from utils.training.config import config_of
 from utils.training.leakage import check_paths
 
-pytestmark = pytest.mark.slow
-
 
 def test_a_new_run_needs_its_weight_file() -> None:
     flags = ["--weights", "gone.npz"]
@@ -33,6 +31,7 @@ def test_a_new_run_needs_its_weight_file() -> None:
         check_paths(config, Path("m.h5"), resume=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tree", [folder_tree, mura_tree])
 def test_every_layout_can_be_trained_on(
     tmp_path: Path, tree: Callable[[Path], Path], capsys: pytest.CaptureFixture[str]
@@ -47,6 +46,7 @@ def test_every_layout_can_be_trained_on(
     assert "test" in outcome["metrics"]
 
 
+@pytest.mark.slow
 def test_the_split_has_its_own_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run with another seed is tested with the same images; with another split seed, it is not."""
     data = fracatlas_training_set(tmp_path / "data", size=32)
@@ -73,6 +73,7 @@ def test_the_split_has_its_own_seed(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert training["split"]["seed"] == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_epoch(tmp_path: Path) -> None:
     run, model = tmp_path / "run", tmp_path / "best_model.h5"
     where = ("--data", folder_tree(tmp_path / "data"), "--run", run, "--output", model)

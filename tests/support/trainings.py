@@ -20,38 +20,20 @@ train = partial(finalize.train, score_part=part_figures)
 CONFIG = TrainingConfig(
     architecture="custom",
     image_size=48,
-    weights="none",
     epochs=2,
-    head_epochs=1,
     batch_size=8,
     learning_rate=2e-3,
     head_learning_rate=2e-3,
-    schedule="cosine",
     patience=5,
-    weight_decay=1e-4,
-    averaging=0.0,
     dropout=0.1,
-    label_smoothing=0.0,
-    detail="fine",
-    location_weight=0.3,
-    negatives=0.0,
-    region_weight=0.2,
-    teacher=None,
-    teacher_weight=1.0,
-    class_weight="balanced",
     augment=False,
-    batch_norm="auto",
-    mixed_precision=False,
-    sensitivity=0.9,
-    seed=0,
-    split_seed=0,
 )
 
 
 def run_epochs(
     config: TrainingConfig, data: TrainingSet, run: Path, epochs: int, *, commit: str = ""
 ) -> Trainer:
-    """Train and let go after so many epochs, as a kill between two epochs would."""
+    """Train so many epochs and stop, as a kill between two epochs does."""
     keras.utils.set_random_seed(config.seed)
     trainer = Trainer(config, data, run, commit=commit)
     trainer.start()
@@ -63,7 +45,7 @@ def run_epochs(
 
 
 def make_older(run: Path, **identity: object) -> None:
-    """Make a run's state what it was before it kept its origin and the seed of its split."""
+    """Remove the origin and the split seed from a run's state, as older versions wrote it."""
     state = json.loads((run / "state.json").read_text())
     del state["origin"], state["identity"]["split_seed"]
     state["identity"].update(identity)

@@ -32,11 +32,11 @@ def test_false_alarms_of_the_ood_detector_hold(trained: Path, data: TrainingSet)
     bundle = read_bundle(trained / "best_model.h5")
     ood_detector = read_ood_detector(bundle)
     assert ood_detector is not None
-    shown = data.prepared.images[data.rows["validation"]]
-    scores = ood_detector.scores(load_engine(bundle.path, "tensorflow").run(shown).embedding)
+    images = data.prepared.images[data.rows["validation"]]
+    scores = ood_detector.scores(load_engine(bundle.path, "tensorflow").run(images).embedding)
     assert bundle.sidecar.ood_detector is not None
     for code, share in bundle.sidecar.ood_detector.false_alarms.items():
-        assert (scores[code] > ood_detector.limits[code] + 1e-3).mean() <= share + 1 / len(shown)
+        assert (scores[code] > ood_detector.limits[code] + 1e-3).mean() <= share + 1 / len(images)
 
 
 def test_the_sidecar_describes_the_training(trained: Path, data: TrainingSet) -> None:
@@ -52,15 +52,15 @@ def test_the_sidecar_describes_the_training(trained: Path, data: TrainingSet) ->
 
 
 def test_the_sidecar_has_the_localisation(trained: Path, data: TrainingSet) -> None:
-    """What the training measured is what the evaluation measures through the engine that serves."""
+    """An evaluation with the serving engine measures the same."""
     model = trained / "best_model.h5"
-    told = read_bundle(model).metrics["test"]["localisation"]
+    recorded = read_bundle(model).metrics["test"]["localisation"]
     found = evaluate(load_engine(model), data.dataset, data.prepared, resamples=0)
     measured = found.report.localisation.marked.model_dump()
-    assert told["n"] == measured["n"] == int(data.labels[data.rows["test"]].sum())
+    assert recorded["n"] == measured["n"] == int(data.labels[data.rows["test"]].sum())
     for name in ("pointing_game", "evidence_inside", "overlap"):
-        assert told[name]["value"] == pytest.approx(measured[name]["value"], abs=1e-4)
-        assert told[name]["low"] <= told[name]["value"] <= told[name]["high"]
+        assert recorded[name]["value"] == pytest.approx(measured[name]["value"], abs=1e-4)
+        assert recorded[name]["low"] <= recorded[name]["value"] <= recorded[name]["high"]
 
 
 def test_the_bundle_reproduces_its_test_figures(trained: Path, data: TrainingSet) -> None:
@@ -106,9 +106,9 @@ def test_the_commits_of_a_run_are_recorded(tmp_path: Path, data: TrainingSet) ->
     run_epochs(CONFIG, data, tmp_path, 1, commit="first")
     for commit in ("second", "third"):
         train(CONFIG, data, tmp_path, tmp_path / "m.h5", resume=True, commit=commit)
-        told = read_bundle(tmp_path / "m.h5").training
-        assert told["commit"] == "first, second"
-        assert told["finished_commit"] == commit
+        training = read_bundle(tmp_path / "m.h5").training
+        assert training["commit"] == "first, second"
+        assert training["finished_commit"] == commit
 
 
 def test_the_initial_weights_are_recorded(tmp_path: Path, trained: Path, data: TrainingSet) -> None:
@@ -128,9 +128,9 @@ def test_an_older_run_becomes_a_bundle(tmp_path: Path, trained: Path, data: Trai
     make_older(tmp_path / "run")
     for known in (hashlib.sha256(weights.read_bytes()).hexdigest(), None):
         train(config, data, tmp_path / "run", tmp_path / "m.h5", resume=True, commit="second")
-        told = read_bundle(tmp_path / "m.h5").training
-        assert (told["commit"], told["finished_commit"]) == ("second", "second")
-        assert told["weights_sha256"] == known
+        training = read_bundle(tmp_path / "m.h5").training
+        assert (training["commit"], training["finished_commit"]) == ("second", "second")
+        assert training["weights_sha256"] == known
         weights.unlink(missing_ok=True)
 
 

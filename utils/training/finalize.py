@@ -215,11 +215,11 @@ def finish(
 def learn_ood_detector(
     explained: keras.Model, config: TrainingConfig, data: TrainingSet, validation: np.ndarray
 ) -> OODDetector:
-    """Fit the OOD detector to the train part, varied copies of it, and drawn OOD samples.
+    """Fit the OOD detector to the train part, varied copies of it, and synthetic OOD samples.
 
     Args:
         explained: the network with its embedding.
-        config: its seed is that of the drawing.
+        config: its seed is that of the samples.
         data: the training set.
         validation: embeddings of its validation part.
     """
