@@ -22,9 +22,9 @@ LEAST_VISIBLE = 0.25
 
 
 def pointing_hits(signed: np.ndarray, masks: np.ndarray, offset: float = 0.0) -> np.ndarray:
-    """Return in which pictures the receptive field of the map's maximum is centred on a lesion.
+    """Return in which images the receptive field of the map's maximum is centred on a lesion.
 
-    The validation measure of an epoch, on cells of the map; the report measures on the picture, see
+    The validation measure of an epoch, on cells of the map; the report measures on the image, see
     ``evaluation.localisation``.
 
     Args:
@@ -85,7 +85,7 @@ class LocationLoss(keras.layers.Layer):
     """Cross-entropy of "in which cell, or nowhere" of the activation map.
 
     The cells of the map and "nowhere" share one softmax: with a marked lesion its cells should have all
-    of it, without one "nowhere". The maximum is drawn into the lesion, and the map of a normal radiograph
+    of it, without one "nowhere". The maximum moves into the lesion, and the map of a normal radiograph
     is kept low. The score of a cell is its share of the logit times the side of the map, so that a few
     cells win only by an amount that moves the logit as well.
 
@@ -100,7 +100,7 @@ class LocationLoss(keras.layers.Layer):
     def call(
         self, inputs: tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]
     ) -> keras.KerasTensor:
-        """Return the loss of each picture, float32 (n, 1); 0 where augmentation moved most of a lesion out.
+        """Return the loss of each image, float32 (n, 1); 0 where augmentation moved most of a lesion out.
 
         Args:
             inputs: the signed map (n, side, side) in logits; the masks (n, size, size, 1) in [0, 255] after
@@ -158,7 +158,7 @@ class Teacher:
         self,
         logit: keras.KerasTensor,
         maps: Sequence[keras.KerasTensor],
-        pictures: keras.KerasTensor,
+        images: keras.KerasTensor,
         weight: float,
     ) -> keras.KerasTensor:
         """Return a student's logit whose graph adds the distillation loss.
@@ -166,10 +166,10 @@ class Teacher:
         Args:
             logit: the student's, (n, 1).
             maps: the student's, see ``model_builder.feature_maps``.
-            pictures: the student's input in the teacher's scaling.
+            images: the student's input in the teacher's scaling.
             weight: of the loss.
         """
-        teacher_logit, *targets = self.network(pictures, training=False)
+        teacher_logit, *targets = self.network(images, training=False)
         pairs = []
         for level, (features, target) in enumerate(zip(maps, targets, strict=True)):
             _, height, width, channels = target.shape
@@ -214,10 +214,12 @@ class DistillationLoss(keras.layers.Layer):
                 teacher's feature maps of one shape.
         """
         logit, teacher_logit, pairs = inputs
-        belief = ops.sigmoid(teacher_logit)
-        loss = ops.mean(belief * ops.softplus(-logit) + (1 - belief) * ops.softplus(logit))
+        expected = ops.sigmoid(teacher_logit)
+        loss = ops.mean(expected * ops.softplus(-logit) + (1 - expected) * ops.softplus(logit))
         for features, target in pairs:
-            spread = ops.mean(ops.square(target - ops.mean(target, axis=(0, 1, 2), keepdims=True)))
-            loss += ops.mean(ops.square(features - target)) / (spread + 1e-6)
+            variance = ops.mean(
+                ops.square(target - ops.mean(target, axis=(0, 1, 2), keepdims=True))
+            )
+            loss += ops.mean(ops.square(features - target)) / (variance + 1e-6)
         self.add_loss(self.weight * loss)
         return logit
