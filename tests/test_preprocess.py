@@ -1,6 +1,8 @@
-"""What the network sees: fitting, scaling, placing."""
+"""Preprocessing: fitting, scaling and placement."""
 
 from __future__ import annotations
+
+from dataclasses import asdict
 
 import keras
 import numpy as np
@@ -60,7 +62,7 @@ def test_preprocessing_leaves_its_input_alone() -> None:
 
 def test_a_specification_survives_the_sidecar() -> None:
     spec = PreprocessSpec(320, "torch")
-    assert PreprocessSpec(**spec.as_json()) == spec
+    assert PreprocessSpec(**asdict(spec)) == spec
 
 
 @pytest.mark.parametrize(

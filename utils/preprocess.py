@@ -8,7 +8,7 @@ the layer in the training graph (``utils.training.augmentation.Scale``) agree to
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -90,10 +90,6 @@ class PreprocessSpec:
             )
         SCALINGS[self.scaling]
 
-    def as_json(self) -> dict[str, int | str]:
-        """Return the sidecar's ``preprocess`` object."""
-        return asdict(self)
-
 
 def fit(pixels: np.ndarray, size: int) -> np.ndarray:
     """Fit the content crop of a radiograph into a square: aspect kept, centred, black around it.
@@ -110,12 +106,7 @@ def fit(pixels: np.ndarray, size: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class NetworkInput:
-    """Network input of one radiograph.
-
-    Args:
-        pixels: uint8 (size, size), before scaling.
-        crop: their content crop, in pixels of the picture in its file.
-    """
+    """Fitted pixels uint8 (size, size), and their content crop in pixels of the file's picture."""
 
     pixels: np.ndarray
     crop: Rectangle

@@ -34,31 +34,21 @@ class Engine(Protocol):
         bundle: of the network.
         kind: name in ENGINES; after a fallback it is not the requested one.
         precision: name in PRECISIONS.
+        threads: of a forward pass; None for the default of the library.
+        lone_threads: of a forward pass that is alone.
     """
 
     bundle: Bundle
     kind: str
     precision: str
-
-    @property
-    def threads(self) -> int | None:
-        """Threads of a forward pass; None for the default of the library."""
-        ...
-
-    @property
-    def lone_threads(self) -> int | None:
-        """Threads of a forward pass that is alone."""
-        ...
+    threads: int | None
+    lone_threads: int | None
 
     def run(self, fitted: np.ndarray, *, alone: bool = False) -> Outputs:
         """Return the outputs for uint8 (n, size, size) as ``preprocess.fit`` returns them.
 
-        Args:
-            fitted: radiographs.
-            alone: this process computes nothing else, so that more threads may compute. It changes the
-                time alone.
+        ``alone``: this process computes nothing else, so that more threads may; it changes the time alone.
         """
-        ...
 
 
 def load_engine(

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -58,10 +58,8 @@ class Graph:
 def default_cache() -> Path:
     """Return this user's folder for graphs below the system's folder for temporary files.
 
-    It needs no home folder, which services often lack.
-
-    Raises:
-        FileNotFoundError: there is no folder for temporary files that can be written.
+    It needs no home folder, which services often lack. Raises FileNotFoundError where no folder for
+    temporary files can be written.
     """
     owner = str(os.getuid()) if hasattr(os, "getuid") else "graphs"
     return Path(tempfile.gettempdir()) / f"fracture-detector-{owner}"
@@ -106,7 +104,7 @@ def _key(bundle: Bundle) -> str:
         "weights": bundle.sha256,
         "architecture": bundle.architecture,
         "regions": len(bundle.regions),
-        "preprocess": bundle.preprocess.as_json(),
+        "preprocess": asdict(bundle.preprocess),
         "machine": platform.machine(),
         # TensorFlow's is not among them: a machine that only serves may lack it.
         "openvino": version("openvino"),

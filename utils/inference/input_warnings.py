@@ -56,15 +56,12 @@ def has_low_resolution(crop: Rectangle) -> bool:
 
 
 def certainty_of(probability: float, zone: tuple[float, float], codes: Collection[str]) -> str:
-    """Return the certainty of an answer.
+    """Return the certainty of an answer, one of CERTAINTIES.
 
     Args:
         probability: calibrated, of the positive class.
         zone: doubtful zone, from the first probability on, below the second.
         codes: of all warnings about the picture.
-
-    Returns:
-        One of CERTAINTIES.
     """
     if WITHHELD_FOR.intersection(codes):
         return WITHHELD

@@ -100,11 +100,10 @@ class OpenVINOEngine:
 
         self.bundle = bundle
         self.precision = precision
-        self.threads = threads or cpu_count()
-        self.lone_threads = max(lone_threads or 0, self.threads)
-        self.streams = min(streams or 1, self.threads)
+        self.threads: int | None = threads or cpu_count()
+        self.lone_threads: int | None = max(lone_threads or 0, self.threads)
         names = [LOGIT, MAP, EMBEDDING, *([REGION] if bundle.regions else [])]
-        variants = [(self.threads, self.streams)]
+        variants = [(self.threads, min(streams or 1, self.threads))]
         if self.lone_threads > self.threads:
             variants.append((self.lone_threads, 1))
         pools = [

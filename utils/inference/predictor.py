@@ -49,8 +49,7 @@ class Predictor:
     Args:
         engine: runs the network.
         limits: of the files that are accepted.
-        prevalence: share of positives where the model is used, above 0 and below 1; None where it is not
-            known.
+        prevalence: share of positives where the model is used, above 0 and below 1, if known.
     """
 
     def __init__(
@@ -88,7 +87,6 @@ class Predictor:
             pictures: draw the map; without it there is no overlay either.
             page: also return the radiograph, for a page that shows it.
             alone: called as the forward pass begins; returns whether this process computes nothing else.
-                None where that is not known.
 
         Raises:
             InputError: the file is no radiograph that can be read (see ``formats.decode``).
@@ -139,13 +137,9 @@ class Predictor:
             activation = geometry.map_over_picture(
                 outputs.map[row], radiograph.height, radiograph.width, bundle.map_offset, crop
             )
+        blend = pictures and overlay
         drawing = _draw(
-            radiograph,
-            activation,
-            bundle.scale_top,
-            heatmap=pictures,
-            blend=pictures and overlay,
-            page=page,
+            radiograph, activation, bundle.scale_top, heatmap=pictures, blend=blend, page=page
         )
         timing = {**file.timing, "model": model_ms, "map": _milliseconds_since(started)}
         known = None if codes & NOT_MEASURED else self._predictive_values.get(positive)
@@ -184,15 +178,7 @@ def load_predictor(
 ) -> Predictor:
     """Load a bundle into an engine that passes the self-test, and return its predictor.
 
-    Args:
-        model: path of the ``.h5`` file.
-        limits: of the files that are accepted.
-        prevalence: see ``Predictor``.
-        engine: name in ``engine.ENGINES``.
-        options: of ``engine.load_engine``: its cache folder, threads and precision.
-
-    Raises:
-        ModelMissing, BundleError: see ``engine.load_engine``.
+    Args and errors are those of ``Predictor`` and ``engine.load_engine``, which takes ``options``.
     """
     return Predictor(load_engine(model, engine, **options), limits=limits, prevalence=prevalence)
 

@@ -148,9 +148,7 @@ def read_ood_detector(bundle: Bundle) -> OODDetector | None:
 def load_network(bundle: Bundle, image_size: int | None = None) -> keras.Model:
     """Build a bundle's network and load its weights.
 
-    Args:
-        bundle: as ``read_bundle`` returns it.
-        image_size: side of its input if not the bundle's, pixels.
+    ``image_size`` is the side of its input if not the bundle's, pixels.
 
     Raises:
         BundleError: the weights do not fit the architecture that the sidecar names.

@@ -54,14 +54,11 @@ def save_bundle(
     Args:
         path: of the ``.h5`` file; its folder is made where it is missing.
         network: with its final weights, float32.
-        spec: preprocessing of its input.
+        spec, labels, decision, metrics: the sidecar's sections.
         regions: labels of its region head, empty without it.
-        labels: names of both classes.
-        decision: calibration, threshold and doubtful zone.
         scale_top: top of the map's colour scale, logits.
         self_test: outputs of the explained network for ``self_test_input``.
         training: data and settings of its training.
-        metrics: figures by part.
         manifest: the images that trained, calibrated or decided it.
         ood_detector: without it no picture gets a warning as out of distribution.
 
@@ -110,10 +107,7 @@ def save_variant(
     Args:
         bundle: whose weights, labels, map and self-test are kept.
         path: of the new ``.h5`` file; its folder is made where it is missing.
-        decision: the new one.
-        training: data and settings of the training, and of the new decision.
-        metrics: figures of the new decision, by part.
-        manifest: the images that trained, calibrated or decided it, with those of the new decision.
+        decision, training, metrics, manifest: as for ``save_bundle``, with those of the new decision.
 
     Returns:
         The new bundle as read back.

@@ -47,10 +47,7 @@ class Calibration:
     @overload
     def probability(self, logits: np.ndarray) -> np.ndarray: ...
     def probability(self, logits: float | np.ndarray) -> float | np.ndarray:
-        """Return the calibrated probability of the positive class, float64, shaped as given.
-
-        Never overflows; a scalar comes back as a plain float.
-        """
+        """Return the probability of the positive class, float64 shaped as given, or a plain float."""
         line = self.slope * np.asarray(logits, np.float64) + self.intercept
         # The logistic function as tanh: exact at both ends, no exponential that overflows.
         probability = 0.5 * (1.0 + np.tanh(0.5 * line))
@@ -77,9 +74,6 @@ def fit_calibration(logits: Numbers, labels: Numbers) -> Calibration:
     Args:
         logits: (n,) of the network on the validation part.
         labels: (n,) 0 or 1.
-
-    Returns:
-        The calibration.
 
     Raises:
         DatasetError: an empty part, or one with a single class.

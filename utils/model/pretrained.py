@@ -121,17 +121,12 @@ def _set_weights(model: keras.Model, found: Weights, source: str) -> int:
     layers = [layer for layer in backbone_layers(model) if layer.weights]
     without = [layer.name for layer in layers if not found.get(layer.name)]
     if without:
-        facts = {"missing": len(without), "layers": len(layers), "names": ", ".join(without[:3])}
-        raise SetupError("model.layers_missing", source=source, architecture=model.name, **facts)
+        counts = {"missing": len(without), "layers": len(layers), "names": ", ".join(without[:3])}
+        raise SetupError("model.layers_missing", source=source, architecture=model.name, **counts)
     for layer in layers:
         try:
             layer.set_weights(found[layer.name])
         except ValueError as error:
-            raise SetupError(
-                "model.layer_does_not_fit",
-                source=source,
-                architecture=model.name,
-                layer=layer.name,
-                reason=error,
-            ) from error
+            facts = {"source": source, "architecture": model.name, "layer": layer.name}
+            raise SetupError("model.layer_does_not_fit", reason=error, **facts) from error
     return len(layers)

@@ -48,10 +48,7 @@ def self_test_section(outputs: Outputs) -> SelfTest:
 def check_self_test(self_test: SelfTest, outputs: Outputs, *, factor: float = 1.0) -> None:
     """Compare an engine's outputs for the known input with the bundle's.
 
-    Args:
-        self_test: the bundle's.
-        outputs: the engine's.
-        factor: on the bundle's tolerance, for an engine that computes less precisely.
+    ``factor`` multiplies the bundle's tolerance, for an engine that computes less precisely.
 
     Raises:
         BundleError: they differ by more than the tolerance.

@@ -47,13 +47,7 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
     A file that is named is taken as it is, and so is a path that does not exist, for its error. Below a
     folder all files are taken, sorted, that may be images by their first bytes or their suffix. Hidden files
-    and folders, and links to folders, are skipped.
-
-    Args:
-        paths: files and folders.
-
-    Returns:
-        Files in the order of ``paths``; a folder without any image stands for itself.
+    and folders, and links to folders, are skipped. A folder without any image stands for itself.
     """
     found: list[Path] = []
     for path in paths:
