@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -71,15 +72,8 @@ def number(least: float, most: float, description: str) -> Callable[[str], float
     return convert
 
 
-def share(text: str) -> float:
-    """Convert the text of a flag that takes a number between 0 and 1."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not 0.0 < number < 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
-    return number
+# Of neither end: the first and the last float between 0 and 1.
+share = number(math.ulp(0.0), math.nextafter(1.0, 0.0), "a number above 0 and below 1")
 
 
 def run(command: Callable[[], int]) -> NoReturn:
