@@ -41,7 +41,6 @@ def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(content))
         limits.check_pixels(image.height, image.width)
         markers = read_markers(content)
-        markers.check()
         size = (image.height, image.width)
         # What is missing of a picture in several scans may show in its finest detail alone.
         reduction = _reduction(size) if len(markers.scans) == 1 else 1
@@ -57,9 +56,8 @@ def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
         if truncated and not allow_truncated:
             raise UnreadableImage("formats.ends_early", format="JPEG")
         if samples is None:
-            samples = _decode_leniently(
-                content if markers.ended else content + END_OF_IMAGE, reduction
-            )
+            ended = content if markers.ended else content + END_OF_IMAGE
+            samples = _decode_leniently(ended, reduction)
         orientation = raster.orientation(image)
         if orientation in raster.SIDEWAYS:
             size = size[::-1]

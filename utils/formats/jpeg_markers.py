@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
 from collections.abc import Iterator
@@ -44,25 +45,9 @@ class Scan:
 class JpegMarkers:
     """Markers of a JPEG up to its end marker; ``ended`` is False where that is missing."""
 
-    frame: FrameHeader | None
+    frame: FrameHeader
     scans: tuple[Scan, ...]
     ended: bool
-
-    def check(self) -> None:
-        """Check that there is something to decode, within bounds.
-
-        Raises:
-            UnreadableImage: no scan, or more than MAX_SCANS.
-            UnsupportedFormat: arithmetic coding.
-        """
-        if self.frame is None or not self.scans:
-            raise UnreadableImage("formats.no_pixels", format="JPEG")
-        if len(self.scans) > MAX_SCANS:
-            # Each progressive scan goes over the whole picture: thousands would take minutes.
-            raise UnreadableImage("formats.jpeg_scans", scans=len(self.scans), limit=MAX_SCANS)
-        if self.frame.process in _ARITHMETIC:
-            # Such data may leave out its last bytes, so that a cut does not show.
-            raise UnsupportedFormat("formats.jpeg_arithmetic")
 
     @property
     def complete(self) -> bool:
@@ -71,14 +56,12 @@ class JpegMarkers:
         libjpeg decodes a progressive JPEG without its last scans and gives no warning.
         """
         announced = {
-            (component, coefficient)
+            pair
             for scan in self.scans
             if scan.low_bit == 0
-            for component in scan.components
-            for coefficient in scan.coefficients
+            for pair in itertools.product(scan.components, scan.coefficients)
         }
-        components = self.frame.components if self.frame else ()
-        needed = {(component, number) for component in components for number in COEFFICIENTS}
+        needed = set(itertools.product(self.frame.components, COEFFICIENTS))
         return self.ended and needed <= announced
 
 
@@ -86,21 +69,32 @@ def read_markers(content: bytes) -> JpegMarkers:
     """Read a JPEG's markers up to its end marker or the end of the file.
 
     Raises:
-        UnreadableImage: the header of a scan is cut short.
+        UnreadableImage: no frame, no scan, more than MAX_SCANS, or one with its header cut short.
+        UnsupportedFormat: arithmetic coding.
 
     Source:
         ITU-T T.81, annex B.
     """
     frame: FrameHeader | None = None
     scans: list[Scan] = []
+    ended = False
     for marker, segment in _segments(content):
         if marker == END and scans:
-            return JpegMarkers(frame, tuple(scans), ended=True)
+            ended = True
+            break
         if marker == SCAN:
             scans.append(_read_scan(segment, frame is not None and frame.process == PROGRESSIVE))
         elif marker in _FRAMES and frame is None:
             frame = _read_frame(marker, segment)
-    return JpegMarkers(frame, tuple(scans), ended=False)
+    if frame is None or not scans:
+        raise UnreadableImage("formats.no_pixels", format="JPEG")
+    if len(scans) > MAX_SCANS:
+        # Each progressive scan goes over the whole picture: thousands would take minutes.
+        raise UnreadableImage("formats.jpeg_scans", scans=len(scans), limit=MAX_SCANS)
+    if frame.process in _ARITHMETIC:
+        # Such data may leave out its last bytes, so that a cut does not show.
+        raise UnsupportedFormat("formats.jpeg_arithmetic")
+    return JpegMarkers(frame, tuple(scans), ended)
 
 
 def read_frame_header(content: bytes) -> FrameHeader | None:

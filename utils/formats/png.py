@@ -83,18 +83,7 @@ class Chunks:
 
 
 def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> Radiograph:
-    """Decode a PNG; one that ends early is always refused.
-
-    Args:
-        content: the file.
-        limits: checked before a pixel is decoded.
-        allow_truncated: has no effect.
-
-    Raises:
-        TooLarge: the header declares too many pixels.
-        NotARadiograph: the picture is animated.
-        UnreadableImage: the file is damaged or ends early.
-    """
+    """Decode a PNG; one that ends early is always refused. See ``formats.decode``."""
     with raster.codec_errors("PNG"):
         header = _read_header(content)
         limits.check_pixels(header.height, header.width)

@@ -87,15 +87,11 @@ def luminance(colour: np.ndarray) -> np.ndarray:
 
 def deep_colour(samples: np.ndarray) -> np.ndarray:
     """Return 16-bit blue, green, red (and alpha) as luminance, float32 in [0, 1]."""
-    if samples.ndim == 2:
-        samples = samples[..., None]
-    colour = samples[..., :3] if samples.shape[2] >= 3 else samples[..., :1]
-    top = full_scale(int(colour.max()))
-    grey = luminance(colour[..., ::-1]) if colour.shape[2] == 3 else colour[..., 0]
-    pixels = grey.astype(np.float32)
-    pixels /= np.float32(top)
-    if samples.shape[2] in (2, 4):
-        pixels *= samples[..., -1].astype(np.float32) / np.float32(65535)
+    colour = samples[..., :3]
+    pixels = luminance(colour[..., ::-1]).astype(np.float32)
+    pixels /= np.float32(full_scale(int(colour.max())))
+    if samples.shape[2] == 4:
+        pixels *= samples[..., 3].astype(np.float32) / np.float32(65535)
     return pixels
 
 
@@ -136,9 +132,8 @@ def _deep_grey(image: Image) -> np.ndarray:
     low, high = int(levels.min()), int(levels.max())
     if low < 0 or high >= 2 ** FULL_SCALE_BITS[-1]:
         raise UnsupportedFormat("formats.levels", low=low, high=high)
-    top = full_scale(high)
     pixels = levels.astype(np.float32)
-    pixels /= np.float32(top)
+    pixels /= np.float32(full_scale(high))
     tags = getattr(image, "tag_v2", {})
     if tags.get(262) == 0:  # TIFF's WhiteIsZero, which Pillow inverts for 8 bits only
         np.subtract(np.float32(1), pixels, out=pixels)

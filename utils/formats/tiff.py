@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 
 from PIL import TiffImagePlugin
 
@@ -16,15 +17,7 @@ def read_tiff(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
     with raster.codec_errors("TIFF"):
         image = TiffImagePlugin.TiffImageFile(io.BytesIO(content))
         limits.check_pixels(image.height, image.width)
-        if _has_second_page(content):
+        with suppress(EOFError):
+            TiffImagePlugin.TiffImageFile(io.BytesIO(content)).seek(1)
             raise NotARadiograph("formats.several_pages")
         return raster.radiograph(image, "tiff")
-
-
-def _has_second_page(content: bytes) -> bool:
-    image = TiffImagePlugin.TiffImageFile(io.BytesIO(content))
-    try:
-        image.seek(1)
-    except EOFError:
-        return False
-    return True

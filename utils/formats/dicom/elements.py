@@ -96,13 +96,11 @@ class DicomFile:
 
     def integers(self, tag: int, *, signed: bool = False) -> tuple[int, ...]:
         """Return an element's 16-bit integers (US, SS), () where it is missing or empty."""
-        value = self.value(tag) or b""
-        count = len(value) // 2
-        if not count:
+        value = self.value(tag)
+        if value is None:
             return ()
-        letter = "h" if signed else "H"
-        order = self.elements[tag].encoding.order
-        return struct.unpack_from(f"{order}{count}{letter}", value)
+        order, letter = self.elements[tag].encoding.order, "h" if signed else "H"
+        return struct.unpack_from(f"{order}{len(value) // 2}{letter}", value)
 
     def first_item(self, tag: int) -> DicomFile | None:
         """Return a sequence's first item, None where there is no item."""
@@ -110,12 +108,12 @@ class DicomFile:
         if element is None:
             return None
         end = len(self.content) if element.end is None else element.end
-        if element.start + 8 > end:
+        start = element.start + 8
+        if start > end:
             return None
         marker, length = self._tag_and_length(element.start, element.encoding)
         if marker != _ITEM:
             return None
-        start = element.start + 8
         item = DicomFile(self.content, self.transfer_syntax, _walked=self._walked)
         stop = end if length == _UNDEFINED else min(end, start + length)
         item._collect(start, stop, element.encoding)

@@ -10,7 +10,9 @@ from PIL import Image
 
 from utils.errors import UnreadableImage
 from utils.formats.dicom.layout import PixelLayout
-from utils.formats.jpeg_markers import read_frame_header
+from utils.formats.jpeg_markers import FrameHeader, read_frame_header
+
+SIZE = 0x51
 
 
 def check_frame_header(frame: bytes, layout: PixelLayout, *, jpeg_2000: bool) -> int:
@@ -19,17 +21,17 @@ def check_frame_header(frame: bytes, layout: PixelLayout, *, jpeg_2000: bool) ->
     Raises:
         UnreadableImage: it declares another size than the file does, or none.
     """
-    found = _read_j2k_size(frame) if jpeg_2000 else _read_jpeg_size(frame)
-    if found is None:
+    header = _read_j2k_header(frame) if jpeg_2000 else read_frame_header(frame)
+    if header is None:
         raise UnreadableImage("formats.dicom_frame_header")
-    rows, columns, samples, precision = found
+    rows, columns, samples = header.rows, header.columns, len(header.components)
     if (rows, columns, samples) != (layout.rows, layout.columns, layout.samples):
         raise UnreadableImage(
             "formats.dicom_frame_size",
             **{"rows": layout.rows, "columns": layout.columns, "samples": layout.samples},
             **{"frame_rows": rows, "frame_columns": columns, "frame_samples": samples},
         )
-    return precision
+    return header.precision
 
 
 def unpack_rle(frame: bytes, layout: PixelLayout) -> np.ndarray:
@@ -73,23 +75,16 @@ def _unpack_bits(packed: bytes, layout: PixelLayout) -> np.ndarray:
         raise UnreadableImage("formats.dicom_rle_short") from error
 
 
-def _read_jpeg_size(frame: bytes) -> tuple[int, int, int, int] | None:
-    """Return rows, columns, samples and bits of a JPEG or JPEG-LS frame, None without a header."""
-    header = read_frame_header(frame)
-    if header is None:
-        return None
-    return header.rows, header.columns, len(header.components), header.precision
-
-
-def _read_j2k_size(frame: bytes) -> tuple[int, int, int, int] | None:
-    """Return rows, columns, samples and bits of a JPEG 2000 frame, None without a SIZ segment.
+def _read_j2k_header(frame: bytes) -> FrameHeader | None:
+    """Read the header of a JPEG 2000 frame; None where there is no SIZ segment.
 
     Source:
         ITU-T T.800, A.5.1.
     """
-    start = frame.find(b"\xff\x4f\xff\x51")
+    start = frame.find(bytes((0xFF, 0x4F, 0xFF, SIZE)))
     if start < 0 or len(frame) < start + 43:
         return None
     right, bottom, left, top = struct.unpack_from(">4L", frame, start + 8)
     (components,) = struct.unpack_from(">H", frame, start + 40)
-    return bottom - top, right - left, components, (frame[start + 42] & 0x7F) + 1
+    precision = (frame[start + 42] & 0x7F) + 1
+    return FrameHeader(SIZE, precision, bottom - top, right - left, tuple(range(components)))

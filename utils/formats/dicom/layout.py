@@ -24,6 +24,10 @@ class PixelLayout:
         allocated, stored, high_bit: bits a sample takes, how many of them count, the highest one.
         signed: whether samples are in two's complement.
         planar: whether colours lie in planes one after the other.
+
+    Raises:
+        UnsupportedFormat: no radiograph is laid out so.
+        UnreadableImage: the numbers contradict each other.
     """
 
     rows: int
@@ -51,8 +55,7 @@ class PixelLayout:
         """Length of the unpacked pixels."""
         return self.rows * self.columns * self.samples * self.allocated // 8
 
-    def check(self) -> None:
-        """Raise where no radiograph is laid out so, or where the numbers contradict each other."""
+    def __post_init__(self) -> None:
         if self.samples == 3 and self.photometric in COLOUR and self.allocated == 8:
             if (self.stored, self.high_bit, self.signed) != (8, 7, False):
                 raise UnreadableImage("formats.dicom_colour_bits")
@@ -93,7 +96,7 @@ def read_layout(file: DicomFile) -> PixelLayout:
         raise UnreadableImage("formats.dicom_no_bits")
     stored = _integer(file, Tag.STORED) or allocated
     high_bit = _integer(file, Tag.HIGH_BIT)
-    layout = PixelLayout(
+    return PixelLayout(
         rows=rows,
         columns=columns,
         samples=_integer(file, Tag.SAMPLES) or 1,
@@ -104,8 +107,6 @@ def read_layout(file: DicomFile) -> PixelLayout:
         signed=bool(_integer(file, Tag.SIGNED)),
         planar=bool(_integer(file, Tag.PLANAR)),
     )
-    layout.check()
-    return layout
 
 
 def _integer(file: DicomFile, tag: Tag) -> int | None:

@@ -59,8 +59,8 @@ def decode_frame(file: DicomFile, layout: PixelLayout) -> np.ndarray:
     if (file.elements[Tag.PIXEL_DATA].end is None) == (syntax in NATIVE):
         raise UnreadableImage("formats.dicom_encapsulation")
     if syntax in NATIVE or syntax == RLE:
-        native = syntax in NATIVE
-        samples = _native(file, layout) if native else frames.unpack_rle(file.fragments(), layout)
+        rle = syntax == RLE
+        samples = frames.unpack_rle(file.fragments(), layout) if rle else _native(file, layout)
         return _stored_bits(samples, layout) if layout.samples == 1 else _luminance(samples, layout)
     frame = file.fragments()
     precision = frames.check_frame_header(frame, layout, jpeg_2000=syntax in JPEG_2000)
@@ -68,9 +68,7 @@ def decode_frame(file: DicomFile, layout: PixelLayout) -> np.ndarray:
         # CharLS refuses it as well, after some seconds.
         raise UnreadableImage("formats.dicom_frame_damaged")
     if syntax in JPEG:
-        markers = read_markers(frame)
-        markers.check()
-        _check_complete(markers.complete)
+        _check_complete(read_markers(frame).complete)
         if precision > 8 or syntax in JPEG_LOSSLESS:
             return _clip(_decode_by_gdcm(frame, syntax, layout, precision), layout)
         _check_warnings(jpeg.decoder_warning(frame))

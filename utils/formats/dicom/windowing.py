@@ -18,8 +18,7 @@ def apply_window(
 
     Args:
         values: any shape, in the units of the file's modality transformation.
-        center: middle of the window, same units.
-        width: extent of the window, same units; at least 1 for LINEAR, above 0 for the others.
+        center, width: of the window, same units; width at least 1 for LINEAR, else above 0.
         function: name in WINDOW_FUNCTIONS.
 
     Returns:
