@@ -1,4 +1,4 @@
-"""Batch normalisation in one operation: the same figures as Keras's own, and weight files that fit both."""
+"""utils.model.fused_batch_norm: equality with Keras's layer, exchangeable weight files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def bfloat16() -> Iterator[None]:
     keras.config.set_dtype_policy("float32")
 
 
-def test_every_layer_is_replaced_and_begins_with_the_same_weights(
+def test_every_layer_is_replaced_with_its_weights(
     pair: tuple[keras.Model, keras.Model],
 ) -> None:
     own, twin = pair
@@ -43,18 +43,18 @@ def test_every_layer_is_replaced_and_begins_with_the_same_weights(
         assert np.array_equal(mine, its)
 
 
-def test_a_step_gives_the_statistics_and_gradients_that_keras_gives() -> None:
+def test_statistics_and_gradients_equal_keras() -> None:
     inputs = keras.Input((32, 32, 3))
     features = keras.layers.Conv2D(5, 3, name="before")(inputs)
     features = keras.layers.BatchNormalization(momentum=0.5, name="norm")(features)
     features = keras.layers.Conv2D(2, 3, activation="tanh", name="after")(features)
     own = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(features))
     twin = with_fused_batch_norm(own)
-    began = own.get_weights()
+    initial = own.get_weights()
     for model in (own, twin):
         model.compile(keras.optimizers.SGD(0.1), "mse")
         model.train_on_batch(PICTURES, np.ones((8, 2), np.float32))
-    for mine, its, before in zip(own.weights, twin.weights, began, strict=True):
+    for mine, its, before in zip(own.weights, twin.weights, initial, strict=True):
         np.testing.assert_allclose(its.numpy(), mine.numpy(), rtol=1e-4, atol=1e-6)
         # A bias in front of the normalisation has no gradient.
         assert mine.path == "before/bias" or np.abs(its.numpy() - before).max() > 1e-4, mine.path
@@ -69,11 +69,11 @@ def test_held_statistics_are_used_and_stay(
             layer.trainable = False
             layer.moving_mean.assign(np.full(layer.moving_mean.shape, -0.1))
     before = [layer.moving_mean.numpy() for layer in batch_norms(twin)]
-    wanted, given = (model(PICTURES, training=True)["logit"].numpy() for model in pair)
-    assert np.abs(wanted).max() > 1e-3
-    np.testing.assert_allclose(given, wanted, rtol=0.05, atol=2e-3)
-    for was, layer in zip(before, batch_norms(twin), strict=True):
-        assert np.array_equal(was, layer.moving_mean.numpy())
+    expected, given = (model(PICTURES, training=True)["logit"].numpy() for model in pair)
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(given, expected, rtol=0.05, atol=2e-3)
+    for held, layer in zip(before, batch_norms(twin), strict=True):
+        assert np.array_equal(held, layer.moving_mean.numpy())
 
 
 def test_weight_files_fit_both(tmp_path: Path, pair: tuple[keras.Model, keras.Model]) -> None:
@@ -85,7 +85,7 @@ def test_weight_files_fit_both(tmp_path: Path, pair: tuple[keras.Model, keras.Mo
         assert np.array_equal(mine, its)
 
 
-def test_another_backend_trains_the_network_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_backend_keeps_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     own = build_model("custom", 32)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     assert with_fused_batch_norm(own) is own

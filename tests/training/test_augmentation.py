@@ -42,7 +42,7 @@ def test_each_image_of_a_batch_varies_by_itself(fitted: np.ndarray) -> None:
     assert min(differences) > 1.0
 
 
-def test_lesions_are_transformed_like_their_images() -> None:
+def test_lesions_move_with_their_images() -> None:
     pictures = np.full((16, 64, 64, 1), 90, np.uint8)
     pictures[:, 20:30, 40:46] = 250
     lesions = np.where(pictures > 200, 255, 0).astype(np.uint8)

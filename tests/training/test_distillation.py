@@ -83,7 +83,7 @@ def test_a_student_approaches_its_teacher(
 
 
 @pytest.mark.slow
-def test_a_resumed_student_keeps_its_teacher_frozen(
+def test_a_resumed_student_has_a_frozen_teacher(
     tmp_path: Path, data: TrainingSet, taught: TrainingConfig
 ) -> None:
     assert taught.teacher is not None

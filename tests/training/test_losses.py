@@ -73,7 +73,7 @@ def test_a_lesion_moved_out_has_no_loss() -> None:
     assert whole > 1.0
 
 
-def test_a_lesion_smaller_than_a_cell_can_be_found() -> None:
+def test_a_lesion_below_cell_size_can_be_found() -> None:
     assert losses(maps((2, 2)), masks(slice(19, 21)))[0] < 0.1
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("averaging", [0.0, 0.9])
-def test_a_resumed_run_equals_an_uninterrupted_one(
+def test_a_resumed_run_equals_a_whole_one(
     tmp_path: Path, data: TrainingSet, averaging: float
 ) -> None:
     """Two epochs, a stop and two more give the weights that four epochs give."""
