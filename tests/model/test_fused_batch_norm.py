@@ -43,6 +43,7 @@ def test_every_layer_is_replaced_with_its_weights(
         assert np.array_equal(mine, its)
 
 
+@pytest.mark.slow
 def test_statistics_and_gradients_equal_keras() -> None:
     inputs = keras.Input((32, 32, 3))
     features = keras.layers.Conv2D(5, 3, name="before")(inputs)
