@@ -28,9 +28,7 @@ def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
     The transform of its blocks is then computed for fewer points, each a mean of those it stands for.
 
     Args:
-        content: the file.
-        limits: checked before a pixel is decoded.
-        allow_truncated: decode a file that ends early; libjpeg fills in the rest.
+        content, limits, allow_truncated: as in ``formats.decode``.
 
     Raises:
         TooLarge: the header declares too many pixels.
@@ -97,16 +95,8 @@ def _reduction(size: tuple[int, int]) -> int:
 def _decode(content: bytes, image: JpegImagePlugin.JpegImageFile, reduction: int) -> np.ndarray:
     """Decode a JPEG by simplejpeg to what Pillow would give, to the bit.
 
-    Args:
-        content: the file.
-        image: the same, opened by Pillow.
-        reduction: 1, 2, 4 or 8: sides are divided by it.
-
-    Returns:
-        uint8 (height, width) or (height, width, channels).
-
-    Raises:
-        ValueError: libjpeg warns of anything, or simplejpeg does not take the sampling factors.
+    Sides are divided by ``reduction``: 1, 2, 4 or 8. Raises ValueError where libjpeg warns of
+    anything, or simplejpeg does not take the sampling factors.
     """
     samples = simplejpeg.decode_jpeg(
         content,

@@ -31,9 +31,6 @@ def read_webp(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
 def _read_size(content: bytes) -> tuple[int, int]:
     """Return the (height, width) that a WebP declares.
 
-    Raises:
-        UnreadableImage: the header is cut short or of no kind that is known.
-
     Source:
         RFC 9649, sections 2.5 to 2.7.
     """

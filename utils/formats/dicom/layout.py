@@ -40,21 +40,6 @@ class PixelLayout:
     signed: bool
     planar: bool
 
-    @property
-    def lowest(self) -> int:
-        """Lowest value that can be stored."""
-        return -(1 << self.stored - 1) if self.signed else 0
-
-    @property
-    def highest(self) -> int:
-        """Highest value that can be stored."""
-        return (1 << self.stored - self.signed) - 1
-
-    @property
-    def bytes(self) -> int:
-        """Length of the unpacked pixels."""
-        return self.rows * self.columns * self.samples * self.allocated // 8
-
     def __post_init__(self) -> None:
         if self.samples == 3 and self.photometric in COLOUR and self.allocated == 8:
             if (self.stored, self.high_bit, self.signed) != (8, 7, False):
@@ -77,6 +62,21 @@ class PixelLayout:
                 high_bit=self.high_bit,
                 allocated=self.allocated,
             )
+
+    @property
+    def lowest(self) -> int:
+        """Lowest value that can be stored."""
+        return -(1 << self.stored - 1) if self.signed else 0
+
+    @property
+    def highest(self) -> int:
+        """Highest value that can be stored."""
+        return (1 << self.stored - self.signed) - 1
+
+    @property
+    def bytes(self) -> int:
+        """Length of the unpacked pixels."""
+        return self.rows * self.columns * self.samples * self.allocated // 8
 
 
 def read_layout(file: DicomFile) -> PixelLayout:
