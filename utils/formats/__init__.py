@@ -41,14 +41,7 @@ HEAD_BYTES = 132
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: how it is recognised and read.
-
-    Args:
-        title: its name for people.
-        matches: whether a file of these bytes is of this format.
-        read: decodes bytes within limits, with ``allow_truncated`` as in :func:`decode`.
-        suffixes: of file names.
-    """
+    """A file format: its title, test of first bytes, decoder (see :func:`decode`) and suffixes."""
 
     title: str
     matches: Callable[[bytes], bool]

@@ -37,8 +37,7 @@ def read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogr
     """Decode a DICOM file that holds one plain radiograph.
 
     Args:
-        content: the whole file, with or without its 128-byte preamble.
-        limits: checked against the header before a pixel is decoded.
+        content, limits: as in ``formats.decode``; the 128-byte preamble may be missing.
         allow_truncated: has no effect; a DICOM file that ends early is always refused.
 
     Raises:
