@@ -112,7 +112,7 @@ def _kill_one(server: Server) -> dict[str, Any]:
                 "back_seconds": round(back, 3),
             }
         time.sleep(LOOK_SECONDS)
-    raise SetupError(f"no worker came back within {PATIENCE_SECONDS:g} s; see {server.log}")
+    raise SetupError("benchmarks.no_worker", seconds=PATIENCE_SECONDS, log=server.log)
 
 
 def _connections(worker: psutil.Process) -> int:

@@ -63,7 +63,7 @@ def with_comment(picture: bytes, text: bytes) -> bytes:
         body = b"tEXtComment\0" + text
         chunk = (len(body) - 4).to_bytes(4) + body + zlib.crc32(body).to_bytes(4)
     else:
-        raise InputError("every picture has to be a JPEG or a PNG: the load client adds a comment")
+        raise InputError("benchmarks.no_comment")
     return picture[:at] + chunk + picture[at:]
 
 

@@ -195,7 +195,7 @@ class Bench:
         ]
         answers = [json.loads(one.communicate()[0] or b"null") for one in running]
         if not all(answers):
-            raise SetupError("the bare forward pass could not be measured; see above")
+            raise SetupError("benchmarks.no_forward_pass")
         return round(sum(answer["images_per_second"] for answer in answers), 2)
 
     def turns(
@@ -248,7 +248,7 @@ class Bench:
             assert run.stdout
             moments = [time.monotonic() for _ in run.stdout]
         if run.returncode or len(moments) != count:
-            raise SetupError(f"predict.py answered {len(moments)} of {count}; see above")
+            raise SetupError("benchmarks.predict_incomplete", answered=len(moments), files=count)
         spent = time.monotonic() - began
         return {
             "images": count,
@@ -278,8 +278,9 @@ def _load(
     answer: dict[str, Any] = json.loads(done.stdout)
     if seconds and not answer["answered"]:
         raise SetupError(
-            f"no request was answered in time: {answer['outcomes']}; the server's log says "
-            f"{server.log.read_text()[-1000:]}"
+            "benchmarks.no_answer_in_time",
+            outcomes=answer["outcomes"],
+            log=server.log.read_text()[-1000:],
         )
     return answer
 

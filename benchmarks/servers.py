@@ -85,7 +85,7 @@ class Server:
                 return answered.ended - self.started
             # Not listening yet, or not ready.
             time.sleep(0.01)
-        raise SetupError(f"the server gave no answer: {self.log.read_text()[-2000:]}")
+        raise SetupError("benchmarks.no_answer", log=self.log.read_text()[-2000:])
 
 
 @contextmanager

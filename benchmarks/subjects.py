@@ -65,7 +65,7 @@ def settings_of(given: list[str]) -> dict[str, str]:
     """Return NAME=VALUE arguments as settings."""
     pairs = [one.split("=", 1) for one in given]
     if any(len(pair) != 2 or not pair[0].startswith("FRACTURE_") for pair in pairs):
-        raise InputError("--set takes FRACTURE_NAME=VALUE")
+        raise InputError("benchmarks.set")
     return dict(pairs)
 
 
@@ -88,7 +88,7 @@ def untrained(architecture: str, size: int, detail: str, folder: Path) -> Path:
     command = [sys.executable, __file__, architecture, str(size), detail, str(folder)]
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        raise SetupError(f"the untrained network could not be made: {done.stderr[-1000:]}")
+        raise SetupError("benchmarks.no_untrained_network", log=done.stderr[-1000:])
     return folder / "best_model.h5"
 
 
@@ -110,7 +110,7 @@ def make_pictures(folder: Path, given: Path | None) -> tuple[list[Path], Path]:
             path for path in given.rglob("*") if path.suffix in (".jpg", ".jpeg", ".png")
         )
         if not found:
-            raise InputError(f"there is no JPEG or PNG below {given}")
+            raise InputError("benchmarks.no_pictures", folder=given)
         return found[:: max(1, len(found) // 64)][:64], large
     for seed in range(8):
         content = encode(draw_radiograph(HEIGHT, WIDTH, seed=seed), "JPEG", quality=90)

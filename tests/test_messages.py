@@ -20,7 +20,9 @@ ERRORS = {
     for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, errors.FractureError)
 }
-SOURCES = sorted([*(ROOT / "utils").rglob("*.py"), *ROOT.glob("*.py")])
+SOURCES = sorted(
+    [*(ROOT / "utils").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py"), *ROOT.glob("*.py")]
+)
 ROOMS = sorted(path.stem for path in messages.CATALOGUE.glob("*.toml"))
 
 

@@ -5,8 +5,8 @@ From the top floor down (the contract is in pyproject.toml, the reasons in docs/
 - ``web``: the Flask app: pages, JSON, errors to HTTP statuses
 - ``report``: report and model card of an evaluation, as Markdown, HTML and plots
 - ``evaluation``: metrics of a model on a labelled dataset, with intervals
-- ``training``: training of a network, up to the bundle it ends in
-- ``inference``: engines, and the predictor: bytes of a file to a prediction
+- ``training``: training of a network, up to the bundle it ends in; imports nothing of inference
+- ``inference``: engines, and the predictor: bytes of a file to a prediction; imports no training
 - ``model_builder``: the network; ``gradcam``: its map of evidence
 - ``model``: what belongs to a trained network: bundle, sidecar, calibration, OOD detector
 - ``datasets``: folders of images to samples, splits and prepared images

@@ -10,7 +10,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -25,8 +25,6 @@ def draw_weights(groups: Sequence[str], resamples: int, seed: int) -> Iterator[n
 
     Args:
         groups: (n,) key of each image's group.
-        resamples: number of them.
-        seed: of the random numbers.
 
     Yields:
         float64 (chunk, n): multiplicity of each image in each resample, ``resamples`` rows in all.
@@ -39,6 +37,19 @@ def draw_weights(groups: Sequence[str], resamples: int, seed: int) -> Iterator[n
         yield counts[start : start + chunk, member].astype(np.float64)
 
 
+def resampled(
+    groups: Sequence[str],
+    resamples: int,
+    seed: int,
+    statistic: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray | None:
+    """Return a statistic (..., chunk) of weights for all resamples, None for one group or no resamples."""
+    if len(set(groups)) < 2 or resamples == 0:
+        return None
+    chunks = [statistic(weights) for weights in draw_weights(groups, resamples, seed)]
+    return np.concatenate(chunks, axis=-1)
+
+
 def replicates(
     truth: np.ndarray,
     scores: np.ndarray,
@@ -49,12 +60,10 @@ def replicates(
     """Compute every figure of FIGURES for many resamples of the same images at once.
 
     Args:
-        truth: bool (n,).
-        scores: float64 (n,) probabilities.
-        weights: float64 (resamples, n) multiplicity of each image, see ``draw_weights``.
-        threshold: of the decision.
-        slope: calibration slope of the images themselves, the starting point for those of the
-            resamples; None where they have none.
+        truth, scores: bool and float64 (n,), labels and probabilities.
+        weights: float64 (resamples, n), see ``draw_weights``.
+        slope: calibration slope of the images themselves, where those of the resamples start; None
+            where they have none.
 
     Returns:
         Name to float64 (resamples,), NaN where a resample does not define the figure.

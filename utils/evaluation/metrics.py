@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from utils.evaluation.bootstrap import BINS, bin_of, draw_weights, logits_of, replicates
+from utils.evaluation.bootstrap import BINS, bin_of, logits_of, replicates, resampled
 from utils.evaluation.report_schema import FIGURES, Confusion, Figure, Figures
 from utils.messages import sentence
 
@@ -23,13 +23,7 @@ _DEFINED_SHARE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Reliability curve in bins of equal mass.
-
-    Args:
-        predicted: (bins,) mean probability of each bin, ascending.
-        observed: (bins,) share of positives in it.
-        count: (bins,) images in it.
-    """
+    """Mean probability (ascending), share of positives and images of bins of equal mass, (bins,) each."""
 
     predicted: np.ndarray
     observed: np.ndarray
@@ -50,11 +44,8 @@ def summarise(
     Args:
         labels: (n,) 0 or 1.
         probabilities: (n,) of the positive class; positive at or above the threshold.
-        groups: (n,) key of each image's group; the bootstrap draws as many groups as there are, with
-            replacement, and takes all images of each.
-        threshold: of the decision.
+        groups: (n,) key of each image's group, the unit of the bootstrap.
         resamples: bootstrap draws; 0 leaves the intervals out.
-        seed: of the draws.
 
     Returns:
         The figures with the 2.5 and 97.5 percentile of the draws. A figure that these images do not
@@ -69,46 +60,33 @@ def summarise(
     truth = np.asarray(labels).reshape(-1) == 1
     scores = np.asarray(probabilities, np.float64).reshape(-1)
     values, reasons = _values(truth, scores, threshold)
-    resampled: dict[str, np.ndarray] = {}
-    if len(set(groups)) > 1 and resamples:
-        slope = values["calibration_slope"]
-        chunks = [
-            replicates(truth, scores, weights, threshold, slope)
-            for weights in draw_weights(groups, resamples, seed)
-        ]
-        resampled = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in FIGURES}
+
+    def every_figure(weights: np.ndarray) -> np.ndarray:
+        figures = replicates(truth, scores, weights, threshold, values["calibration_slope"])
+        return np.stack([figures[name] for name in FIGURES])
+
+    drawn = resampled(groups, resamples, seed, every_figure)
+    rows = [None] * len(FIGURES) if drawn is None else drawn
     return Figures(
         **{
-            name: figure_of(values[name], resampled.get(name), reasons.get(name))
-            for name in FIGURES
+            name: figure_of(values[name], row, reasons.get(name))
+            for name, row in zip(FIGURES, rows, strict=True)
         }
     )
 
 
 def mean_with_interval(
-    values: ArrayLike,
-    groups: Sequence[str],
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
+    values: ArrayLike, groups: Sequence[str], *, resamples: int = 2000, seed: int = 0
 ) -> Figure:
     """Return the mean of one number an image with the same bootstrap interval as ``summarise``."""
     numbers = np.asarray(values, np.float64).reshape(-1)
     if numbers.size == 0:
         return figure_of(None, None, sentence("evaluation.no_images"))
-    if len(set(groups)) < 2 or resamples == 0:
-        return figure_of(float(numbers.mean()), None, None)
-    means = [
-        weights @ numbers / weights.sum(axis=1) for weights in draw_weights(groups, resamples, seed)
-    ]
-    return figure_of(float(numbers.mean()), np.concatenate(means), None)
+    means = resampled(groups, resamples, seed, lambda drawn: drawn @ numbers / drawn.sum(axis=1))
+    return figure_of(float(numbers.mean()), means, None)
 
 
-def confusion(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    threshold: float,
-) -> Confusion:
+def confusion(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> Confusion:
     """Count the four outcomes."""
     truth = np.asarray(labels).reshape(-1) == 1
     called = np.asarray(probabilities, np.float64).reshape(-1) >= threshold
@@ -140,10 +118,8 @@ def _values(
     called = scores >= threshold
     if truth.size == 0:
         return dict.fromkeys(FIGURES), dict.fromkeys(FIGURES, sentence("evaluation.no_images"))
-    reasons = {
-        name: sentence(f"evaluation.{key}")
-        for name, key in _undefined(truth, scores, called).items()
-    }
+    undefined = _undefined(truth, scores, called)
+    reasons = {name: sentence(f"evaluation.{key}") for name, key in undefined.items()}
     definitions = {
         "accuracy": lambda: sk.accuracy_score(truth, called),
         "sensitivity": lambda: sk.recall_score(truth, called),
@@ -189,16 +165,16 @@ def _undefined(truth: np.ndarray, scores: np.ndarray, called: np.ndarray) -> dic
     return reasons
 
 
-def figure_of(value: float | None, resampled: np.ndarray | None, reason: str | None) -> Figure:
+def figure_of(value: float | None, draws: np.ndarray | None, reason: str | None) -> Figure:
     """Join a value and its bootstrap replicates to a figure."""
     if value is None:
         return Figure(value=None, low=None, high=None, reason=reason)
-    if resampled is None:
+    if draws is None:
         reason = sentence("evaluation.no_interval")
         return Figure(value=value, low=None, high=None, reason=reason)
-    defined = resampled[np.isfinite(resampled)]
-    if defined.size <= _DEFINED_SHARE * resampled.size:
-        reason = sentence("evaluation.few_resamples", defined=defined.size, all=resampled.size)
+    defined = draws[np.isfinite(draws)]
+    if defined.size <= _DEFINED_SHARE * draws.size:
+        reason = sentence("evaluation.few_resamples", defined=defined.size, all=draws.size)
         return Figure(value=value, low=None, high=None, reason=reason)
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Figure(value=value, low=float(low), high=float(high))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from utils.evaluation.bootstrap import draw_weights
+from utils.evaluation.bootstrap import resampled
 from utils.evaluation.metrics import figure_of
 from utils.evaluation.report_schema import Figure, PredictiveValues
 from utils.messages import sentence
@@ -27,8 +27,8 @@ def bayes(
     """Return the positive and the negative predictive value, NaN where no such answer is given.
 
     Args:
-        sensitivity, specificity: shares, of one shape.
-        prevalence: share of positives, above 0 and below 1.
+        sensitivity, specificity: of one shape.
+        prevalence: above 0 and below 1.
 
     Source:
         Altman and Bland, Diagnostic tests 2: predictive values, BMJ 1994, 309:102.
@@ -50,12 +50,7 @@ def predictive_values(
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[PredictiveValues, ...]:
-    """Return the predictive values at each prevalence, with the bootstrap intervals of ``summarise``.
-
-    Args:
-        labels, probabilities, groups, threshold, resamples, seed: as in ``metrics.summarise``.
-        prevalences: shares of positives, each above 0 and below 1.
-    """
+    """Return the predictive values at each prevalence (above 0 and below 1), see ``metrics.summarise``."""
     truth = np.asarray(labels).reshape(-1) == 1
     called = np.asarray(probabilities, np.float64).reshape(-1) >= threshold
     outcomes = np.stack([truth & called, truth, ~truth & ~called, ~truth], axis=1).astype(float)
@@ -66,10 +61,7 @@ def predictive_values(
             return np.stack([hit / positive, rejected / negative])
 
     sensitivity, specificity = shares(np.ones((1, truth.size)))
-    resampled = None
-    if len(set(groups)) > 1 and resamples:
-        chunks = [shares(weights) for weights in draw_weights(groups, resamples, seed)]
-        resampled = np.concatenate(chunks, axis=1)
+    drawn = resampled(groups, resamples, seed, shares)
     both_classes = truth.any() and not truth.all()
 
     def figure(value: np.ndarray, replicates: np.ndarray | None, name: str) -> Figure:
@@ -80,9 +72,7 @@ def predictive_values(
     rows = []
     for prevalence in prevalences:
         values = bayes(sensitivity, specificity, prevalence)
-        replicates = (
-            (None, None) if resampled is None else bayes(resampled[0], resampled[1], prevalence)
-        )
+        replicates = (None, None) if drawn is None else bayes(drawn[0], drawn[1], prevalence)
         positive, negative = map(figure, values, replicates, ("positive", "negative"))
         rows.append(PredictiveValues(prevalence=prevalence, positive=positive, negative=negative))
     return tuple(rows)

@@ -44,7 +44,7 @@ class Recalibration:
     """A decision that was fitted on other data than the model was trained on.
 
     Args:
-        evaluation: of the rest of those data with the new decision; its report compares the two.
+        evaluation: of the rest of those data with the new decision.
         original: the bundle as it was.
         fitting: the images that the new decision was fitted on, with their new probabilities.
     """
@@ -146,7 +146,6 @@ def save_recalibration(local: Recalibration, prepared: PreparedImages, path: Pat
     """Save the model's weights with the new decision as a bundle of its own.
 
     Args:
-        local: the decision.
         prepared: the images that were evaluated, for the training manifest of the new bundle.
         path: of the ``.h5`` file.
 
@@ -216,21 +215,15 @@ def _decision(
 
 def _degraded(before: schema.Figures, after: schema.Figures) -> tuple[str, ...]:
     """Return the names of the figures that are farther from their ideal after a decision than before it."""
-
-    def error(figures: schema.Figures, name: str) -> float | None:
-        value = getattr(figures, name).value
-        return None if value is None else _ERRORS[name](value)
-
-    pairs = {name: (error(before, name), error(after, name)) for name in _ERRORS}
-    return tuple(
-        name
-        for name, (own, new) in pairs.items()
-        if own is not None and new is not None and new > own
-    )
+    degraded = []
+    for name, error in _ERRORS.items():
+        own, new = getattr(before, name).value, getattr(after, name).value
+        if own is not None and new is not None and error(new) > error(own):
+            degraded.append(name)
+    return tuple(degraded)
 
 
 def _values(decision: Decision) -> schema.DecisionValues:
-    """Return a decision's numbers, flat."""
     return schema.DecisionValues(
         **asdict(decision.calibration), threshold=decision.threshold, doubt=decision.doubt
     )

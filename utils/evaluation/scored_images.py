@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,6 @@ class ScoredImages:
     """The images of an evaluation, row by row, with the model's outputs.
 
     Args:
-        samples: the images.
-        files: size, content crop and checksum of each file.
         parts: part of each: of the model's own split, or of the source where the data are foreign.
         groups: units of the bootstrap: patients, or clusters of near-duplicates.
         labels: int (n,).
@@ -56,28 +54,20 @@ class ScoredImages:
     ) -> ScoredImages:
         """Return some of the images, with other probabilities where these are given."""
         chosen = np.asarray(rows, int)
-
-        def of(values: Any) -> Any:
+        taken: dict[str, Any] = {}
+        for name, values in vars(self).items():
             if isinstance(values, tuple):
-                return tuple(values[row] for row in chosen)
-            return values[chosen] if isinstance(values, np.ndarray) else values
-
-        taken = {name: of(values) for name, values in vars(self).items()}
-        return ScoredImages(
-            **taken if probability is None else {**taken, "probability": probability}
-        )
+                taken[name] = tuple(values[row] for row in chosen)
+            elif isinstance(values, np.ndarray):
+                taken[name] = values[chosen]
+        if probability is not None:
+            taken["probability"] = probability
+        return replace(self, **taken)
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One evaluation.
-
-    Args:
-        bundle: the model that was evaluated.
-        dataset: what it was evaluated on.
-        scored: the images with the model's outputs.
-        report: all figures, the content of metrics.json.
-    """
+    """An evaluated model, its data with the model's outputs, and the content of metrics.json."""
 
     bundle: Bundle
     dataset: Dataset
@@ -98,10 +88,10 @@ def score(
     """Run the network over some of the images; ``parts`` and ``groups`` are those of all images."""
     from tqdm import tqdm
 
-    chunks = [rows[start : start + batch_size] for start in range(0, rows.size, batch_size)]
+    outputs = []
     with tqdm(total=rows.size, desc="evaluating", unit="image", disable=not progress) as bar:
-        outputs = []
-        for chunk in chunks:
+        for start in range(0, rows.size, batch_size):
+            chunk = rows[start : start + batch_size]
             outputs.append(engine.run(np.asarray(prepared.images[chunk])))
             bar.update(chunk.size)
     logit = np.concatenate([output.logit for output in outputs])
@@ -109,9 +99,8 @@ def score(
     region = None
     if regions:
         region = tuple(engine.bundle.regions[row] for row in np.concatenate(regions))
-    ood_detector = read_ood_detector(engine.bundle)
     input_warnings = None
-    if ood_detector:
+    if ood_detector := read_ood_detector(engine.bundle):
         input_warnings = tuple(
             ood_detector.codes(embedding) for output in outputs for embedding in output.embedding
         )
@@ -152,11 +141,7 @@ def prediction_rows(scored: ScoredImages, threshold: float) -> Iterator[dict[str
 
 
 def write_predictions(scored: ScoredImages, threshold: float, path: Path) -> None:
-    """Write one line an image.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Write one line an image."""
     rows = list(prediction_rows(scored, threshold))
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
@@ -165,14 +150,7 @@ def write_predictions(scored: ScoredImages, threshold: float, path: Path) -> Non
 
 
 def read_names(path: Path, samples: Sequence[Sample]) -> frozenset[str]:
-    """Read the ids of samples that a predictions.csv names; its other columns do not matter.
-
-    Args:
-        path: of the CSV file.
-        samples: of the dataset.
-
-    Returns:
-        Ids of samples, one or more.
+    """Read the ids of samples, one or more, that a predictions.csv names in its column ``path``.
 
     Raises:
         InputError: the file cannot be read, names no image, or names some that the dataset has not.

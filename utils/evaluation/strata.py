@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
 from utils.datasets.image_cache import FileFacts
-from utils.datasets.sample import Sample
 from utils.evaluation import report_schema as schema
 from utils.evaluation.localisation import localisation_table
 from utils.evaluation.metrics import confusion, mean_with_interval, summarise
@@ -43,16 +42,8 @@ def tables(
     seed: int,
     prevalences: Sequence[float] = PREVALENCES,
 ) -> schema.ImageTables:
-    """Compute every table of the report.
-
-    Args:
-        scored: the images with the model's outputs.
-        bundle: the model's decision and regions.
-        resamples, seed: of the bootstrap, see ``metrics.summarise``.
-        prevalences: of the predictive values.
-    """
+    """Compute every table of the report; the bundle has the decision and the regions."""
     drawing: dict[str, int] = {"resamples": resamples, "seed": seed}
-
     measured = partial(performance, threshold=bundle.threshold, resamples=resamples, seed=seed)
 
     def of(chosen: np.ndarray) -> schema.Performance:
@@ -143,26 +134,18 @@ def certainties(scored: ScoredImages, zone: tuple[float, float]) -> np.ndarray:
     """Return the certainty of each answer as the app gives it, see ``input_warnings.certainty_of``.
 
     Args:
-        scored: the images with the model's outputs.
         zone: doubtful probabilities, from the first to below the second.
 
     Returns:
         Names in CERTAINTIES, str (n,).
     """
-    warnings = scored.input_warnings or ((),) * len(scored.samples)
-    return np.array(
-        [
-            certainty_of(
-                float(probability),
-                zone,
-                (*codes, LOW_RESOLUTION) if has_low_resolution(file.crop) else codes,
-            )
-            for probability, codes, file in zip(
-                scored.probability, warnings, scored.files, strict=True
-            )
-        ],
-        str,
-    )
+    certainty = []
+    for row, file in enumerate(scored.files):
+        codes = scored.input_warnings[row] if scored.input_warnings else ()
+        if has_low_resolution(file.crop):
+            codes = (*codes, LOW_RESOLUTION)
+        certainty.append(certainty_of(float(scored.probability[row]), zone, codes))
+    return np.array(certainty, str)
 
 
 def _input_warnings(
@@ -196,23 +179,20 @@ def _input_warnings(
 
 def _strata(scored: ScoredImages) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield each division of the images: its name, the stratum of each image, the strata in order."""
+    samples, files = scored.samples, scored.files
     hardware = {True: "with hardware", False: "without hardware", None: NOT_STATED}
-    divisions: dict[str, tuple[Callable[[Sample, FileFacts], str], list[str] | None]] = {
-        "region": (lambda sample, file: sample.region or NOT_STATED, None),
-        "view": (lambda sample, file: sample.view or NOT_STATED, None),
-        "hardware": (lambda sample, file: hardware[sample.hardware], list(hardware.values())),
-        "image_size": (lambda sample, file: longest_side_bin(file), [name for _, name in SIZES]),
-        "truncated": (
-            lambda sample, file: "truncated" if file.truncated else "whole",
-            ["whole", "truncated"],
-        ),
-    }
-    for name, (key_of, order) in divisions.items():
-        keys = [
-            key_of(sample, file) for sample, file in zip(scored.samples, scored.files, strict=True)
-        ]
-        present = set(keys)
-        values = [value for value in order or sorted(present) if value in present]
+    regions = [sample.region or NOT_STATED for sample in samples]
+    views = [sample.view or NOT_STATED for sample in samples]
+    cut = ["truncated" if file.truncated else "whole" for file in files]
+    divisions: tuple[tuple[str, list[str], Iterable[str]], ...] = (
+        ("region", regions, sorted(set(regions))),
+        ("view", views, sorted(set(views))),
+        ("hardware", [hardware[sample.hardware] for sample in samples], hardware.values()),
+        ("image_size", [longest_side_bin(file) for file in files], dict(SIZES).values()),
+        ("truncated", cut, ("whole", "truncated")),
+    )
+    for name, keys, order in divisions:
+        values = [value for value in order if value in keys]
         if values not in ([NOT_STATED], ["whole"]):
             yield name, keys, values
 

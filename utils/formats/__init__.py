@@ -2,7 +2,7 @@
 
 decode        below, with the FORMATS table
 sniff         names of files that are not read, by their first bytes
-raster        what raster formats share: brightness, transparency, orientation
+raster        shared by raster formats: bit depth and full scale, transparency, orientation
 png, bmp, tiff, webp
 jpeg          decoding, and whether data is missing
 jpeg_markers  frame header and scans of a JPEG
