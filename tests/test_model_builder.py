@@ -35,7 +35,10 @@ def test_every_architecture_is_a_flat_graph(architecture: str, detail: str) -> N
     assert detail_of(model) == detail
 
 
-@pytest.mark.parametrize("architecture", ["custom", "vgg16", "densenet121", "mobilenetv2"])
+@pytest.mark.parametrize(
+    "architecture",
+    ["custom", "vgg16", pytest.param("densenet121", marks=pytest.mark.slow), "mobilenetv2"],
+)
 def test_the_fine_map_takes_any_image_size(architecture: str) -> None:
     model = build_model(architecture, 90, detail=FINE)
     assert np.isfinite(np.asarray(model(np.ones((1, 90, 90, 3), np.float32))[LOGIT])).all()

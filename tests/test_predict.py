@@ -77,6 +77,7 @@ def test_each_line_is_the_apps_answer(monkeypatch, capsys, model, predictor, pic
         assert set(line["timing_ms"]) >= {"decode", "model"}
 
 
+@pytest.mark.slow
 def test_a_bad_file_is_a_line_of_its_own(monkeypatch, capsys, model, pictures):
     (pictures / "1.png").write_bytes((pictures / "1.png").read_bytes()[:60])
     (pictures / "2.png").write_text("<html>")

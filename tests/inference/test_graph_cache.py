@@ -50,6 +50,7 @@ def drawn_graph(seed: int = 0) -> Graph:
     return Graph(rng.bytes(5000), rng.integers(0, 256, 3000, np.uint8), fresh=True)
 
 
+@pytest.mark.slow
 def test_the_second_load_reads_the_entry(model, kept):
     again = load_graph(read_bundle(model), kept)
     assert not again.fresh
@@ -57,6 +58,7 @@ def test_the_second_load_reads_the_entry(model, kept):
     assert again.weights.size > 1000
 
 
+@pytest.mark.slow
 def test_an_export_leaves_the_entry_and_its_lock(kept):
     assert sorted(path.suffix for path in kept.iterdir()) == [".graph", ".lock"]
 
@@ -220,6 +222,7 @@ def test_a_failed_export_gives_its_last_line(model, tmp_path, monkeypatch):
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
+@pytest.mark.slow
 def test_no_folder_of_the_user_reaches_the_log(model, kept, caplog):
     with caplog.at_level(logging.DEBUG):
         load_graph(read_bundle(model), kept)

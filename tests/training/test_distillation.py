@@ -108,6 +108,7 @@ def test_a_resumed_student_has_a_frozen_teacher(
     assert np.array_equal(training, serving)
 
 
+@pytest.mark.slow
 def test_feature_maps_come_in_three_resolutions(taught: TrainingConfig) -> None:
     assert taught.teacher is not None
     maps = feature_maps(load_network(read_bundle(Path(taught.teacher))))

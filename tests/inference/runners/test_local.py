@@ -21,6 +21,7 @@ def pictures(tmp_path) -> Path:
     return picture_folder(tmp_path)
 
 
+@pytest.mark.slow
 def test_any_batch_size_gives_the_same_results(predictor, pictures):
     files = find_files([pictures])
     logits = [
