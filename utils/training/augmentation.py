@@ -67,25 +67,15 @@ class RandomPose(keras.layers.Layer):
 
 
 class RandomTone(keras.layers.Layer):
-    """Random brightness, contrast and noise of each image; black borders stay black.
+    """Random brightness, contrast and noise of each image; black borders stay black."""
 
-    Args:
-        brightness: largest change either way, as a share of the full scale.
-        contrast: largest relative change either way, about the middle grey.
-        noise: largest standard deviation of the Gaussian noise, as a share of the full scale.
-        seed: of the layer's own random numbers.
-    """
+    # Largest change either way: as a share of the full scale; relative, about the middle grey.
+    BRIGHTNESS, CONTRAST = 0.12, 0.25
+    # Largest standard deviation of the Gaussian noise, as a share of the full scale.
+    NOISE = 0.02
 
-    def __init__(
-        self,
-        *,
-        brightness: float = 0.12,
-        contrast: float = 0.25,
-        noise: float = 0.02,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, seed: int = 0) -> None:
         super().__init__(dtype="float32", name="random_tone")
-        self.brightness, self.contrast, self.noise = brightness, contrast, noise
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
@@ -96,11 +86,11 @@ class RandomTone(keras.layers.Layer):
         draw = lambda low, high: keras.random.uniform(  # noqa: E731
             each, low, high, seed=self.seed_generator
         )
-        gain = 1.0 + draw(-self.contrast, self.contrast)
-        offset = 255.0 * draw(-self.brightness, self.brightness)
+        gain = 1.0 + draw(-self.CONTRAST, self.CONTRAST)
+        offset = 255.0 * draw(-self.BRIGHTNESS, self.BRIGHTNESS)
         grain = keras.random.normal(ops.shape(images), seed=self.seed_generator)
         varied = (images - 127.5) * gain + 127.5 + offset
-        varied = varied + grain * 255.0 * draw(0.0, self.noise)
+        varied = varied + grain * 255.0 * draw(0.0, self.NOISE)
         return ops.where(images > 0, varied, images)
 
 
@@ -160,7 +150,7 @@ def training_input(
         both = RandomPose(seed=seed)(both)
     images, lesions = both[..., :1], both[..., 1:]
     if augment:
-        images = RandomTone(seed=seed + 1)(images)
+        images = RandomTone(seed + 1)(images)
     others = [Scale(name, f"scale_{number}")(images) for number, name in enumerate(also)]
     outputs = [Scale(spec.scaling)(images), lesions, *others]
     return keras.Model(

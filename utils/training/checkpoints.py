@@ -219,29 +219,23 @@ def draw_curves(path: Path, history: Sequence[Epoch]) -> None:
     epochs = [row.epoch for row in history]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, ranking = figure.subplots(1, 2)
-    losses.plot(
-        epochs, [row.loss for row in history], "o-", color="#0072b2", label="training, all heads"
-    )
-    losses.plot(
-        epochs, [row.val_loss for row in history], "s-", color="#d55e00", label="validation"
-    )
+    lines = [
+        (losses, "loss", "o-", "#0072b2", "training, all heads"),
+        (losses, "val_loss", "s-", "#d55e00", "validation"),
+        (ranking, "val_auc", "s-", "#d55e00", "ROC AUC"),
+        (ranking, "val_average_precision", "^-", "#009e73", "average precision"),
+        (ranking, "val_pointing", "d-", "#cc79a7", "map highest in the lesion"),
+    ]
+    for axes, name, style, colour, label in lines:
+        values = [getattr(row, name) for row in history]
+        if values[-1] is not None:
+            axes.plot(epochs, values, style, color=colour, label=label)
     losses.set(xlabel="epoch", ylabel="cross-entropy (nats)", title="Loss")
-    ranking.plot(epochs, [row.val_auc for row in history], "s-", color="#d55e00", label="ROC AUC")
-    ranking.plot(
-        epochs,
-        [row.val_average_precision for row in history],
-        "^-",
-        color="#009e73",
-        label="average precision",
-    )
-    if history[-1].val_pointing is not None:
-        pointing = [row.val_pointing for row in history]
-        ranking.plot(epochs, pointing, "d-", color="#cc79a7", label="map highest in the lesion")
+    ranking.set(xlabel="epoch", ylabel="validation part", title="Ranking")
     best = max(history, key=lambda row: row.val_auc)
     ranking.axvline(
         best.epoch, color="0.6", linestyle=":", label=f"best epoch ({best.val_auc:.3f})"
     )
-    ranking.set(xlabel="epoch", ylabel="validation part", title="Ranking")
     tuned = next((row.epoch for row in history if row.phase != "head"), None)
     for axes in (losses, ranking):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
