@@ -44,6 +44,15 @@ def run_epochs(
     return trainer
 
 
+def finish_untrained(trainer: Trainer, output: Path) -> None:
+    """Make a bundle of a run's initial weights."""
+    trainer.start()
+    trainer.network.save_weights(trainer.folder.best)
+    finalize.finish(
+        trainer, output, score_part=part_figures, outcome="completed", commit="", note=""
+    )
+
+
 def make_older(run: Path, **identity: object) -> None:
     """Remove the origin and the split seed from a run's state, as older versions wrote it."""
     state = json.loads((run / "state.json").read_text())

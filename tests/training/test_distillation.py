@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -11,13 +10,15 @@ import numpy as np
 import pytest
 
 from tests.support.bundles import tiny_bundle
-from tests.support.trainings import CONFIG, train
+from tests.support.trainings import CONFIG, run_epochs
 from tests.support.trees import fracatlas_training_set
 from utils.datasets.training_set import TrainingSet
-from utils.model.bundle import load_network, read_bundle
+from utils.evaluation.training_figures import part_figures
+from utils.model.bundle import Bundle, load_network, read_bundle
 from utils.model_builder import feature_maps
 from utils.preprocess import scale
 from utils.training.config import TrainingConfig
+from utils.training.finalize import finish
 from utils.training.losses import DistillationLoss, Teacher
 from utils.training.trainer import Trainer
 
@@ -33,7 +34,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     """Settings of a student whose teacher has another architecture, scaling and map resolution."""
     folder = tmp_path_factory.mktemp("teacher")
     teacher = tiny_bundle(folder, architecture="mobilenetv2", image_size=96)
-    return replace(CONFIG, image_size=64, epochs=3, teacher=str(teacher), teacher_weight=0.5)
+    return replace(CONFIG, image_size=64, epochs=6, teacher=str(teacher), teacher_weight=0.5)
 
 
 def added(
@@ -64,47 +65,74 @@ def test_map_loss_is_the_unexplained_variance() -> None:
     assert added([20.0], [20.0], (mean, target)) - nothing == pytest.approx(2.0, rel=1e-4)
 
 
+@dataclass(frozen=True, eq=False)
+class Student:
+    """A student of no other task, trained for one epoch, resumed, and trained to its end.
+
+    Args:
+        run: the resumed trainer at its end.
+        after_one, resumed: all weights of the training model before and after resuming.
+        bundle: what it ends in.
+    """
+
+    run: Trainer
+    after_one: list[np.ndarray]
+    resumed: list[np.ndarray]
+    bundle: Bundle
+
+
+@pytest.fixture(scope="module")
+def student(
+    tmp_path_factory: pytest.TempPathFactory, data: TrainingSet, taught: TrainingConfig
+) -> Student:
+    """A trained student."""
+    folder = tmp_path_factory.mktemp("student")
+    config = replace(taught, epochs=6, location_weight=0.0, region_weight=0.0, teacher_weight=100.0)
+    first = run_epochs(config, data, folder / "run", 1)
+    again = Trainer(config, data, folder / "run")
+    again.resume()
+    resumed = again.model.get_weights()
+    assert again.fit() == "completed"
+    bundle = finish(
+        again,
+        folder / "best_model.h5",
+        score_part=part_figures,
+        outcome="completed",
+        commit="",
+        note="",
+    )
+    return Student(again, first.model.get_weights(), resumed, bundle)
+
+
 @pytest.mark.slow
-def test_a_student_approaches_its_teacher(
-    tmp_path: Path, data: TrainingSet, taught: TrainingConfig
-) -> None:
-    """With no other task; nothing of the teacher is in the student's bundle."""
-    config = replace(taught, epochs=8, location_weight=0.0, region_weight=0.0, teacher_weight=100.0)
-    outcome = train(config, data, tmp_path / "run", tmp_path / "m.h5")
-    with (tmp_path / "run" / "history.csv").open() as file:
-        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+def test_a_student_approaches_its_teacher(student: Student) -> None:
+    losses = [row.loss for row in student.run.history]
     assert losses[-1] < 0.8 * losses[0]
-    student = read_bundle(tmp_path / "m.h5")
-    assert outcome["sha256"] == student.sha256
-    assert student.training["args"]["teacher"] == "best_model.h5"
-    assert config.teacher is not None
-    assert student.training["built_on"] == [read_bundle(Path(config.teacher)).sha256]
-    assert load_network(student).name == "custom"
+
+
+@pytest.mark.slow
+def test_a_students_bundle_has_no_teacher(student: Student, taught: TrainingConfig) -> None:
+    assert taught.teacher is not None
+    assert load_network(student.bundle).name == "custom"
+    assert student.bundle.training["args"]["teacher"] == "best_model.h5"
+    assert student.bundle.training["built_on"] == [read_bundle(Path(taught.teacher)).sha256]
 
 
 @pytest.mark.slow
 def test_a_resumed_student_has_a_frozen_teacher(
-    tmp_path: Path, data: TrainingSet, taught: TrainingConfig
+    student: Student, data: TrainingSet, taught: TrainingConfig
 ) -> None:
-    assert taught.teacher is not None
-    first = Trainer(taught, data, tmp_path)
-    first.start()
-    first._compile("fine-tuning")
-    first._run_epoch("fine-tuning", 3, 1e-3, [])
-    again = Trainer(taught, data, tmp_path)
-    again.resume()
-    for ours, theirs in zip(again.model.get_weights(), first.model.get_weights(), strict=True):
+    for ours, theirs in zip(student.resumed, student.after_one, strict=True):
         assert np.array_equal(ours, theirs)
-    assert again.fit() == "completed"
-    assert again.teacher is not None
+    assert taught.teacher is not None
+    assert student.run.teacher is not None
+    network = student.run.teacher.network
     fresh = Teacher(Path(taught.teacher), 64)
-    for before, after in zip(
-        fresh.network.get_weights(), again.teacher.network.get_weights(), strict=True
-    ):
+    for before, after in zip(fresh.network.get_weights(), network.get_weights(), strict=True):
         assert np.array_equal(before, after)
     # Nor has it dropout while the student is trained.
     shown = scale(data.prepared.images[:2], fresh.scaling)
-    training, serving = (again.teacher.network(shown, training=mode)[0] for mode in (True, False))
+    training, serving = (network(shown, training=mode)[0] for mode in (True, False))
     assert np.array_equal(training, serving)
 
 

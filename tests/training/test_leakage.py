@@ -11,7 +11,7 @@ import pytest
 from tests.support.bundles import tiny_bundle
 from tests.support.commands import run_command
 from tests.support.manifests import record_training_images
-from tests.support.trainings import CONFIG, arguments, train
+from tests.support.trainings import CONFIG, arguments, finish_untrained
 from tests.support.trees import folder_tree
 from train import main
 from utils.datasets.training_set import TrainingSet
@@ -45,7 +45,7 @@ def test_the_manifest_includes_the_parents(tmp_path: Path, data: TrainingSet, wa
     elsewhere = replace(data.prepared, files=(other, *data.prepared.files[1:]))
     record_training_images(bundle, elsewhere, [0])
     made = tmp_path / "made" / "best_model.h5"
-    train(building_on(bundle, way), data, tmp_path / "run", made)
+    finish_untrained(Trainer(building_on(bundle, way), data, tmp_path / "run"), made)
     manifest = read_manifest(read_bundle(made))
     used = [*data.rows["train"], *data.rows["validation"]]
     assert manifest.sha256 == {"f" * 16, *(data.prepared.files[row].sha256[:16] for row in used)}
