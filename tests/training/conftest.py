@@ -1,4 +1,4 @@
-"""A drawn dataset and a finished run of it."""
+"""A synthetic dataset and a finished run of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from utils.datasets.training_set import TrainingSet
 
 @pytest.fixture(scope="package")
 def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
-    """A drawn FracAtlas, read and split."""
+    """A synthetic FracAtlas, read and split."""
     return fracatlas_training_set(tmp_path_factory.mktemp("data"), size=48)
 
 

@@ -21,29 +21,29 @@ def make(**options: object) -> Batches:
 
 def test_an_epoch_has_every_image_once() -> None:
     batches = make()
-    shown = np.concatenate(
+    rows = np.concatenate(
         [batches[index][0]["fitted"][:, 0, 0, 0] for index in range(len(batches))]
     )
     assert len(batches) == 3
-    assert sorted(shown) == list(range(2, 9))
+    assert sorted(rows) == list(range(2, 9))
 
 
 def test_negatives_are_sampled_for_each_epoch() -> None:
     batches = make(negatives=1.5, balanced=False)
-    shown = []
+    rows = []
     for epoch in range(20):
         batches.start_epoch(epoch)
-        shown.append({int(row) for row in batches.order})
+        rows.append({int(row) for row in batches.order})
         assert len(batches.order) == 5
-        assert {3, 6} < shown[-1] <= set(range(2, 9))
+        assert {3, 6} < rows[-1] <= set(range(2, 9))
     assert len(batches) == 2
-    assert set.union(*shown) == set(range(2, 9))
-    assert any(one != other for one, other in itertools.pairwise(shown))
+    assert set.union(*rows) == set(range(2, 9))
+    assert any(one != other for one, other in itertools.pairwise(rows))
 
 
-@pytest.mark.parametrize(("negatives", "shown"), [(0.0, 7), (100.0, 7), (0.01, 3)])
-def test_the_number_of_negatives_is_bounded(negatives: float, shown: int) -> None:
-    assert len(make(negatives=negatives).order) == shown
+@pytest.mark.parametrize(("negatives", "rows"), [(0.0, 7), (100.0, 7), (0.01, 3)])
+def test_the_number_of_negatives_is_bounded(negatives: float, rows: int) -> None:
+    assert len(make(negatives=negatives).order) == rows
 
 
 def test_class_weights_follow_the_sampling() -> None:

@@ -30,7 +30,7 @@ def test_each_step_has_its_learning_rate(model: keras.Model) -> None:
         steps.append(step)
         return 0.5**step
 
-    with progress_bar("epoch", 4, shown=False) as bar:
+    with progress_bar("epoch", 4, enabled=False) as bar:
         fit(model, StepLoop(rate, lambda: 1.0, bar))
     assert steps == [0, 1, 2, 3]
     assert float(model.optimizer.learning_rate) == 0.125
@@ -39,7 +39,7 @@ def test_each_step_has_its_learning_rate(model: keras.Model) -> None:
 def test_training_stops_within_an_epoch(model: keras.Model) -> None:
     left = iter([2.0, 1.0, -1.0])
     with (
-        progress_bar("epoch", 4, shown=False) as bar,
+        progress_bar("epoch", 4, enabled=False) as bar,
         pytest.raises(TimeLimitReached),
     ):
         fit(model, StepLoop(lambda _: 0.1, lambda: next(left), bar))

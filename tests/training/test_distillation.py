@@ -25,7 +25,7 @@ from utils.training.trainer import Trainer
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
-    """A drawn FracAtlas, read and split."""
+    """A synthetic FracAtlas, read and split."""
     return fracatlas_training_set(tmp_path_factory.mktemp("data"), size=64)
 
 
@@ -131,8 +131,8 @@ def test_a_resumed_student_has_a_frozen_teacher(
     for before, after in zip(fresh.network.get_weights(), network.get_weights(), strict=True):
         assert np.array_equal(before, after)
     # Nor has it dropout while the student is trained.
-    shown = scale(data.prepared.images[:2], fresh.scaling)
-    training, serving = (network(shown, training=mode)[0] for mode in (True, False))
+    images = scale(data.prepared.images[:2], fresh.scaling)
+    training, serving = (network(images, training=mode)[0] for mode in (True, False))
     assert np.array_equal(training, serving)
 
 

@@ -26,7 +26,7 @@ from utils.training.config import TrainingConfig
 pytestmark = pytest.mark.slow
 
 
-def test_a_small_network_learns_drawn_fractures(trained: Path) -> None:
+def test_a_small_network_learns_synthetic_fractures(trained: Path) -> None:
     metrics = read_bundle(trained / "best_model.h5").metrics
     assert metrics["validation"]["roc_auc"]["value"] > 0.9
     assert metrics["test"]["roc_auc"]["value"] > 0.75

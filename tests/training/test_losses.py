@@ -24,11 +24,11 @@ def maps(*hot: tuple[int, int] | None, height: float = 40.0) -> np.ndarray:
 
 def masks(*rows: slice | None) -> np.ndarray:
     """Masks that cover the same rows and columns, or nothing."""
-    drawn = np.zeros((len(rows), SIZE, SIZE, 1), np.uint8)
+    pixels = np.zeros((len(rows), SIZE, SIZE, 1), np.uint8)
     for number, covered in enumerate(rows):
         if covered:
-            drawn[number, covered, covered] = 255
-    return drawn.astype(np.float32)
+            pixels[number, covered, covered] = 255
+    return pixels.astype(np.float32)
 
 
 def losses(
@@ -86,11 +86,11 @@ def test_the_loss_applies_the_centre_offset(offset: float) -> None:
     )
     place = int(row * SIZE / 512)
     assert row == column
-    shown, aside = (
+    inside, aside = (
         losses(signed, masks(slice(first, first + 8)), offset)[0]
         for first in (place - place % 8, 24)
     )
-    assert shown < 0.1 < aside
+    assert inside < 0.1 < aside
 
 
 def test_a_hit_has_its_centre_in_the_lesion() -> None:

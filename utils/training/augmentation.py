@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 import keras
-from keras import ops
+from keras import KerasTensor, ops
 
 from utils.preprocess import SCALINGS, PreprocessSpec
 
@@ -40,7 +40,7 @@ class RandomPose(keras.layers.Layer):
         self.mirror, self.degrees, self.zoom, self.shift = mirror, degrees, zoom, shift
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+    def call(self, images: KerasTensor, training: bool = False) -> KerasTensor:
         """Return float32 (n, size, size, channels), unchanged where not training."""
         images = ops.cast(images, "float32")
         if not training:
@@ -78,7 +78,7 @@ class RandomTone(keras.layers.Layer):
         super().__init__(dtype="float32", name="random_tone")
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+    def call(self, images: KerasTensor, training: bool = False) -> KerasTensor:
         """Return float32 (n, size, size, 1), unchanged where not training."""
         if not training:
             return images
@@ -101,7 +101,7 @@ class Scale(keras.layers.Layer):
         super().__init__(dtype="float32", name=name)
         self.table = SCALINGS[scaling]
 
-    def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
+    def call(self, images: KerasTensor) -> KerasTensor:
         """Return float32 (n, size, size, 3) from (n, size, size, 1) levels in 0 to 255."""
         levels = ops.cast(ops.round(ops.clip(images[..., 0], 0.0, 255.0)), "int32")
         return ops.take(ops.convert_to_tensor(self.table), levels, axis=0)

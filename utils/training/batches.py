@@ -53,16 +53,16 @@ class Batches(keras.utils.PyDataset):
         rows = np.asarray(rows)
         self.positive, self.negative = rows[labels[rows] == 1], rows[labels[rows] == 0]
         limit = max(1, round(negatives * len(self.positive))) if negatives else math.inf
-        self.shown = int(min(limit, len(self.negative)))
+        self.negatives_shown = int(min(limit, len(self.negative)))
         self.class_weights = (1.0, 1.0)
         if balanced:
-            self.class_weights = balanced_weights(self.shown, len(self.positive))
+            self.class_weights = balanced_weights(self.negatives_shown, len(self.positive))
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
         """Sample and shuffle for an epoch, counted from the start of the run."""
         random = np.random.default_rng((self.seed, epoch))
-        chosen = random.choice(self.negative, self.shown, replace=False)
+        chosen = random.choice(self.negative, self.negatives_shown, replace=False)
         self.order = random.permutation(np.concatenate([chosen, self.positive]))
 
     def __len__(self) -> int:

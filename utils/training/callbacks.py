@@ -48,8 +48,8 @@ class LastStep(keras.callbacks.Callback):
         self.weights = self.model.get_weights()
 
 
-def progress_bar(title: str, steps: int, shown: bool) -> Any:
+def progress_bar(title: str, steps: int, enabled: bool) -> Any:
     """Return a progress bar on stderr."""
     from tqdm import tqdm
 
-    return tqdm(total=steps, desc=title, unit="step", disable=not shown, leave=False)
+    return tqdm(total=steps, desc=title, unit="step", disable=not enabled, leave=False)

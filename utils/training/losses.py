@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 from utils.model.bundle import load_network, read_bundle
 from utils.model_builder import LOGIT, REGION, feature_maps
@@ -58,7 +58,7 @@ def compile_model(
         region: it has the region head.
         location: it has the location loss.
     """
-    loss: dict[str, keras.losses.Loss | Callable[..., keras.KerasTensor]] = {
+    loss: dict[str, keras.losses.Loss | Callable[..., KerasTensor]] = {
         LOGIT: keras.losses.BinaryCrossentropy(
             from_logits=True, label_smoothing=config.label_smoothing
         )
@@ -97,9 +97,7 @@ class LocationLoss(keras.layers.Layer):
         super().__init__(dtype="float32", name="location_loss")
         self.offset = round(offset)
 
-    def call(
-        self, inputs: tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]
-    ) -> keras.KerasTensor:
+    def call(self, inputs: tuple[KerasTensor, KerasTensor, KerasTensor]) -> KerasTensor:
         """Return the loss of each image, float32 (n, 1); 0 where augmentation moved most of a lesion out.
 
         Args:
@@ -121,12 +119,12 @@ class LocationLoss(keras.layers.Layer):
         lesion = ops.logsumexp(scores + ops.log(covered + 1e-9), axis=1)
         return (known * (everything - ops.where(marked, lesion, nowhere[:, 0])))[:, None]
 
-    def _cells(self, masks: keras.KerasTensor, side: int) -> keras.KerasTensor:
+    def _cells(self, masks: KerasTensor, side: int) -> KerasTensor:
         """Return how much of each cell's receptive-field centre is covered, (n, side, side) in [0, 255]."""
         size = masks.shape[1]
-        forth, back = max(self.offset, 0), max(-self.offset, 0)
-        moved = ops.pad(masks, [[0, 0], [back, forth], [back, forth], [0, 0]])
-        moved = moved[:, forth : forth + size, forth : forth + size, :]
+        before, after = max(-self.offset, 0), max(self.offset, 0)
+        moved = ops.pad(masks, [[0, 0], [before, after], [before, after], [0, 0]])
+        moved = moved[:, after : after + size, after : after + size, :]
         stride = round(size / side)
         pooled = ops.average_pool(moved, stride, stride, padding="same")
         return pooled[:, :side, :side, 0]
@@ -156,11 +154,11 @@ class Teacher:
 
     def teach(
         self,
-        logit: keras.KerasTensor,
-        maps: Sequence[keras.KerasTensor],
-        images: keras.KerasTensor,
+        logit: KerasTensor,
+        maps: Sequence[KerasTensor],
+        images: KerasTensor,
         weight: float,
-    ) -> keras.KerasTensor:
+    ) -> KerasTensor:
         """Return a student's logit whose graph adds the distillation loss.
 
         Args:
@@ -201,12 +199,8 @@ class DistillationLoss(keras.layers.Layer):
 
     def call(
         self,
-        inputs: tuple[
-            keras.KerasTensor,
-            keras.KerasTensor,
-            Sequence[tuple[keras.KerasTensor, keras.KerasTensor]],
-        ],
-    ) -> keras.KerasTensor:
+        inputs: tuple[KerasTensor, KerasTensor, Sequence[tuple[KerasTensor, KerasTensor]]],
+    ) -> KerasTensor:
         """Return the logit (n, 1) as it is.
 
         Args:
