@@ -4,7 +4,7 @@
 
 Each client waits for an answer before it sends the next picture. No two requests carry the same bytes:
 a comment with a number of its own goes into every JPEG or PNG. Runs as a separate process, so that its
-CPU time can be told from the server's; it reports both.
+CPU time can be separated from the server's; it reports both.
 """
 
 from __future__ import annotations

@@ -238,7 +238,7 @@ def test_missing_data_is_found_at_an_eighth(mode, options):
         ("", False, False),
     ],
 )
-def test_warnings_of_libjpeg_are_told_apart(warning, missing, damage):
+def test_warnings_of_libjpeg_are_classified(warning, missing, damage):
     assert (names_missing_data(warning), names_damage(warning)) == (missing, damage)
 
 

@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
+from tests.support.answers import FIELDS
 from utils.inference.prediction import data_uri, disclaimer
 from utils.inference.predictor import Predictor
-
-FIELDS = [
-    "prediction",
-    "confidence",
-    "probability",
-    "threshold",
-    "certainty",
-    "predictive_value",
-    "label_meaning",
-    "region",
-    "heatmap",
-    "overlay",
-    "peak",
-    "image",
-    "warnings",
-    "model",
-    "timing_ms",
-    "disclaimer",
-]
 
 
 def test_the_json_has_the_documented_fields(predictor: Predictor, png: bytes) -> None:

@@ -10,6 +10,7 @@ from html import unescape
 import cv2
 import numpy as np
 
+from tests.support.answers import FIELDS
 from tests.support.dicom_uploads import dicom
 from tests.support.pictures import draw_radiograph
 from tests.support.serving import PAGE, radiograph, send, shared_app, token
@@ -24,24 +25,7 @@ def _picture(uri: str) -> np.ndarray:
 def test_a_script_gets_the_documented_object(client):
     answer = send(client, radiograph())
     assert answer.status_code == 200
-    assert list(answer.json) == [
-        "prediction",
-        "confidence",
-        "probability",
-        "threshold",
-        "certainty",
-        "predictive_value",
-        "label_meaning",
-        "region",
-        "heatmap",
-        "overlay",
-        "peak",
-        "image",
-        "warnings",
-        "model",
-        "timing_ms",
-        "disclaimer",
-    ]
+    assert list(answer.json) == FIELDS
     assert answer.json["image"] == {"width": 240, "height": 320, "format": "png"}
     assert answer.json["disclaimer"] == disclaimer()
 

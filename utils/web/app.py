@@ -100,6 +100,7 @@ def create_app(settings: Settings) -> Flask:
 
     drain_limit = 4 * app.config["MAX_CONTENT_LENGTH"]
     guard = BodyGuard(app.wsgi_app, seconds=settings.body_seconds, drain_limit=drain_limit)
-    hops = settings.trusted_proxies
-    app.wsgi_app = ProxyFix(guard, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = guard  # type: ignore[method-assign]
+    if hops := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(guard, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app
