@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from utils.imaging.geometry import Rectangle
-from utils.imaging.radiograph import Radiograph
+from utils.imaging.radiograph import Notice, Radiograph
 from utils.inference.input_warnings import (
+    HEADER_CONTRADICTION,
     LEAST_SIDE,
     LOW_RESOLUTION,
     WARNING_CODES,
@@ -52,12 +53,13 @@ def warnings_of(radiograph: Radiograph, *codes: str, regions: tuple[str, ...] = 
 
 
 def test_every_code_has_a_sentence():
-    small = Radiograph(np.zeros((90, 300), np.float32), "jpeg", truncated=True)
-    found = warnings_of(small, *CODES)
+    notice = Notice(HEADER_CONTRADICTION, "formats.damaged", {"format": "DICOM", "reason": "width"})
+    pixels = np.zeros((90, 300), np.float32)
+    found = warnings_of(Radiograph(pixels, "dicom", truncated=True, notices=(notice,)), *CODES)
     assert [warning.code for warning in found] == list(WARNING_CODES)
     assert len({warning.message for warning in found}) == len(WARNING_CODES)
     assert all("{" not in warning.message for warning in found)
-    assert "only 90 pixels" in found[-2].message
+    assert "only 90 pixels" in found[-3].message
 
 
 def test_a_large_whole_picture_gets_no_warning():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -43,6 +44,21 @@ class Limits:
             )
 
 
+@dataclass(frozen=True)
+class Notice:
+    """Warning of a decoder: a code of docs/api.md, and a catalogue sentence with its facts.
+
+    Args:
+        code: for scripts ("header_contradiction").
+        key: sentence in the catalogue ("formats.window_ignored").
+        facts: values that the sentence names.
+    """
+
+    code: str
+    key: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Radiograph:
     """One plain radiograph, whatever file it came in.
@@ -52,12 +68,14 @@ class Radiograph:
         format: name in the FORMATS table ("png", "jpeg", "dicom").
         truncated: the file ended early and the rest is filled in, where the caller asked for such files.
         size: (height, width) of the picture in the file where ``pixels`` are a fraction of it, or None.
+        notices: what was amended or ignored while decoding.
     """
 
     pixels: np.ndarray
     format: str
     truncated: bool = False
     size: tuple[int, int] | None = None
+    notices: tuple[Notice, ...] = ()
 
     @property
     def height(self) -> int:

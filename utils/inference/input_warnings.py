@@ -13,7 +13,9 @@ from utils.model.ood import CODES, INVERTED, NOT_A_RADIOGRAPH, UNSUPPORTED_REGIO
 DEFINITE, DOUBTFUL, WITHHELD = "definite", "doubtful", "withheld"
 CERTAINTIES = (DEFINITE, DOUBTFUL, WITHHELD)
 LOW_RESOLUTION, TRUNCATED = "low_resolution", "truncated"
-WARNING_CODES = (*CODES, LOW_RESOLUTION, TRUNCATED)
+# Of decoders' notices: the file's header contradicts its data, or leaves out what it should say.
+HEADER_CONTRADICTION = "header_contradiction"
+WARNING_CODES = (*CODES, LOW_RESOLUTION, TRUNCATED, HEADER_CONTRADICTION)
 # A fracture line is seldom wider than a millimetre; a hand at this many pixels has about one a millimetre.
 LEAST_SIDE = 200
 # Codes that make an answer doubtful, or withhold it, whatever its probability.
@@ -47,7 +49,12 @@ def input_warnings(
         codes.append(LOW_RESOLUTION)
     if radiograph.truncated:
         codes.append(TRUNCATED)
-    return tuple(InputWarning(code, sentence(f"inference.{code}", **facts)) for code in codes)
+    warnings = [InputWarning(code, sentence(f"inference.{code}", **facts)) for code in codes]
+    warnings += [
+        InputWarning(notice.code, sentence(notice.key, **notice.facts))
+        for notice in radiograph.notices
+    ]
+    return tuple(warnings)
 
 
 def has_low_resolution(crop: Rectangle) -> bool:
