@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 
 from tests.conftest import missing
 from tests.support.dicom_uploads import dicom
-from tests.support.serving import radiograph, send, settings, shared_app
+from tests.support.serving import PAGE, radiograph, send, settings, shared_app
 from utils.errors import SetupError
 from utils.web import uploads
 from utils.web.app import create_app
@@ -36,7 +37,41 @@ def test_an_empty_choice_in_the_form_is_no_file(client):
 def test_a_raw_body_is_refused_with_advice(client):
     answer = client.post("/predict", data=radiograph(), content_type="image/png")
     assert answer.status_code == 400
-    assert "multipart/form-data" in answer.json["error"]["message"]
+    assert "is image/png, not a form: send multipart/form-data" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("page", [False, True], ids=["script", "browser"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_compressed_body_is_415(client, coding, page):
+    answer = client.post(
+        "/predict",
+        data=gzip.compress(b"--x--"),
+        content_type="multipart/form-data; boundary=x",
+        headers={"Content-Encoding": coding} | (PAGE if page else {}),
+    )
+    assert answer.status_code == 415
+    assert f"compressed ({coding})" in answer.text
+    assert "unsupported_coding" in answer.text
+
+
+def test_an_identity_coding_changes_nothing(client):
+    form = {"file": (io.BytesIO(radiograph()), "a.png")}
+    answer = client.post("/predict", data=form, headers={"Content-Encoding": "identity"})
+    assert answer.status_code == 200
+
+
+def test_a_file_in_another_part_is_named(client):
+    for name in ("image", "File", "file[]"):
+        answer = client.post("/predict", data={name: (io.BytesIO(radiograph()), "a.png")})
+        assert (answer.status_code, answer.json["error"]["code"]) == (400, "no_file")
+        assert f"no part is named 'file', but there is '{name}'" in answer.json["error"]["message"]
+
+
+def test_a_forgotten_at_sign_is_named(client):
+    form = {"file": "image.png"}
+    answer = client.post("/predict", data=form, content_type="multipart/form-data")
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "no_file")
+    assert "holds a text, not a file" in answer.json["error"]["message"]
 
 
 @pytest.mark.parametrize("second", ["file", "other"])

@@ -24,6 +24,7 @@ from utils.errors import (
 )
 from utils.messages import sentence
 from utils.web.middleware.negotiation import wants_page
+from utils.web.uploads import UnsupportedCoding
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ STATUS: dict[type[FractureError], int] = {
     UnreadableImage: 400,
     TooLarge: 413,
     UnsupportedFormat: 415,
+    UnsupportedCoding: 415,
     NotARadiograph: 422,
     SetupError: 503,
 }

@@ -16,11 +16,14 @@ from flask import Request, current_app
 from werkzeug.datastructures import FileStorage
 
 from utils.errors import InputError, SetupError
-from utils.web.middleware.forms import TolerantFormParser
+from utils.web.middleware.forms import FIELD, NoBoundary, TolerantFormParser
 
 IN_MEMORY = 2**20
 SPOOL_PREFIX = "spool-"
-FIELD = "file"
+# Transfer encodings of a part that leave its bytes as they are (RFC 2045, 6.2).
+PLAIN_ENCODINGS = ("", "7bit", "8bit", "binary")
+# What a refusal quotes of a request's headers.
+QUOTED = 40
 # Linux alone has it.
 UNNAMED: int | None = getattr(os, "O_TMPFILE", None)
 
@@ -38,9 +41,15 @@ class SeveralFiles(InputError):
 
 
 class BadForm(InputError):
-    """The multipart body is damaged or ends early."""
+    """The multipart body is damaged, ends early or has no boundary."""
 
     code = "bad_form"
+
+
+class UnsupportedCoding(InputError):
+    """The body or its file part is compressed or coded as text."""
+
+    code = "unsupported_coding"
 
 
 def unnamed_file(folder: Path) -> IO[bytes]:
@@ -109,13 +118,20 @@ def parse_form(request: Request) -> None:
     """Read the request's body as a form.
 
     Raises:
-        NoFile: the body is no form that can hold a file.
-        BadForm: it is one, but damaged or cut short.
+        UnsupportedCoding: the body is compressed.
+        NoFile: it is no form that can hold a file.
+        BadForm: it is one, but damaged, cut short or without a boundary.
     """
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise UnsupportedCoding("web.coded_body", coding=coding[:QUOTED])
     if request.mimetype != "multipart/form-data":
-        raise NoFile("web.no_form", field=FIELD)
+        found = request.mimetype[:QUOTED] or "of no declared type"
+        raise NoFile("web.no_form", found=found, field=FIELD)
     try:
         request.form  # noqa: B018 - parses the body
+    except NoBoundary as error:
+        raise BadForm("web.no_boundary", field=FIELD) from error
     except ValueError as error:
         raise BadForm("web.damaged_form") from error
 
@@ -124,16 +140,29 @@ def uploaded_file(request: Request) -> FileStorage:
     """Return the one file of a parsed form; its bytes are still where they were spooled to.
 
     Raises:
-        NoFile: there is none, or none was chosen.
+        NoFile: there is none, none was chosen, or only its name came.
         SeveralFiles: there is more than one.
+        UnsupportedCoding: it is coded as text.
     """
     parts: list[FileStorage] = [part for _, part in request.files.items(multi=True)]
     if len(parts) > 1:
         raise SeveralFiles("web.several_files", number=len(parts))
     part = request.files.get(FIELD)
     if part is None:
+        token = current_app.config["WTF_CSRF_FIELD_NAME"]
+        names = [name or "?" for name in (*request.files, *request.form) if name != token]
+        if names:
+            raise NoFile("web.other_part", found=", ".join(names)[:QUOTED], field=FIELD)
         raise NoFile("web.no_file_part", field=FIELD)
-    if not part.filename and not part.stream.seek(0, os.SEEK_END):
-        raise NoFile("web.no_file_chosen")
+    encoding = part.headers.get("Content-Transfer-Encoding", "").strip().lower()
+    if encoding not in PLAIN_ENCODINGS:
+        raise UnsupportedCoding("web.coded_part", coding=encoding[:QUOTED])
+    if not part.filename:
+        # No format begins with so much text; a form's text field does.
+        start = part.stream.read(256)
+        if not start:
+            raise NoFile("web.no_file_chosen")
+        if start.isascii() and start.decode().isprintable():
+            raise NoFile("web.text_part", field=FIELD)
     part.stream.seek(0)
     return part

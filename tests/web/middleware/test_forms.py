@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import zlib
@@ -21,6 +22,54 @@ def large_png() -> bytes:
 
 
 LARGE = 3 * 2**20
+
+
+def post(client, headers: bytes, content: bytes, boundary: str = "; boundary=x"):
+    """Post a form of one part with these headers."""
+    body = b"--x\r\n" + headers + b"\r\n\r\n" + content + b"\r\n--x--\r\n"
+    return client.post("/predict", data=body, content_type=f"multipart/form-data{boundary}")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b'Content-Disposition: form-data; name="file"',
+        b"content-disposition: form-data; name=file",
+        b'Content-Disposition: form-data; name="file"; filename=""',
+        b"Content-Disposition: form-data; name*=UTF-8''file; filename*=UTF-8''r%C3%B6ntgen.png",
+        b'Content-Disposition: form-data; name="file"\r\nContent-Transfer-Encoding: binary',
+    ],
+    ids=["no name", "unquoted", "empty name", "RFC 2231", "binary"],
+)
+def test_a_part_is_read_whatever_its_headers(client, headers):
+    assert post(client, headers, radiograph()).status_code == 200
+
+
+def test_a_large_file_needs_no_name(client):
+    headers = b'Content-Disposition: form-data; name="file"'
+    assert post(client, headers, large_png()).status_code == 200
+
+
+@pytest.mark.parametrize("boundary", ["", "; boundary=", "; charset=utf-8"])
+def test_a_missing_boundary_is_named(client, boundary):
+    headers = b'Content-Disposition: form-data; name="file"; filename="a.png"'
+    answer = post(client, headers, radiograph(), boundary)
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "bad_form")
+    assert answer.json["error"]["message"].startswith("no boundary")
+
+
+@pytest.mark.parametrize("coding", ["base64", "quoted-printable"])
+def test_a_part_coded_as_text_is_415(client, coding):
+    headers = b'Content-Disposition: form-data; name="file"; filename="a"'
+    headers += b"\r\nContent-Transfer-Encoding: " + coding.encode()
+    answer = post(client, headers, base64.b64encode(radiograph()))
+    assert (answer.status_code, answer.json["error"]["code"]) == (415, "unsupported_coding")
+    assert coding in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("headers", [b"Content-Type: image/png", b"Content-Disposition: form-data"])
+def test_a_part_without_any_name_is_400(client, headers):
+    assert post(client, headers, radiograph()).status_code == 400
 
 
 def test_a_zero_byte_in_the_name_changes_nothing(client):

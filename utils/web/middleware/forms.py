@@ -1,7 +1,7 @@
-"""Multipart form parser that accepts file names in any encoding.
+"""Multipart form parser that accepts file names in any encoding, and files without one.
 
 Werkzeug rejects a form whose part headers are no UTF-8, and its ``MultiPartParser`` accepts no other decoder.
-Some senders write the name in Latin-1, and the name is used for nothing here.
+Some senders write the name in Latin-1, some leave it out, and it is used for nothing here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 BUFFER = 2**16
+# Name of the part that holds the file.
+FIELD = "file"
+
+
+class NoBoundary(ValueError):
+    """The Content-Type header of a multipart form has no boundary."""
 
 
 class TolerantDecoder(MultipartDecoder):
@@ -39,14 +45,15 @@ class TolerantFormParser(FormDataParser):
         """Read the fields and files of a body.
 
         Raises:
-            ValueError: it is damaged, ends early or has no boundary.
+            NoBoundary: the header does not say what separates the parts.
+            ValueError: the body is damaged or ends early.
             RequestEntityTooLarge: it has more parts or more text than allowed.
         """
         if mimetype != "multipart/form-data":
             return stream, self.cls(), self.cls()
         boundary = (options or {}).get("boundary", "").encode("ascii")
         if not boundary:
-            raise ValueError("there is no boundary")
+            raise NoBoundary
         limit = self.max_form_memory_size
         decoder = TolerantDecoder(boundary, limit, max_parts=self.max_form_parts)
         fields: list[tuple[str, str]] = []
@@ -56,6 +63,8 @@ class TolerantFormParser(FormDataParser):
         for piece in chain(iter(lambda: stream.read(BUFFER), b""), (None,)):
             decoder.receive_data(piece)
             while not isinstance(event := decoder.next_event(), Epilogue | NeedData):
+                if isinstance(event, Field) and event.name == FIELD:
+                    event = File(name=FIELD, filename="", headers=event.headers)
                 if isinstance(event, File):
                     part, content = event, self.stream_factory(content_length, None, None)
                 elif isinstance(event, Field):
