@@ -61,7 +61,8 @@ keepalive = 5
 timeout = 60
 
 # A worker that is stopped answers first what it has accepted, and ends as soon as that is done. This is
-# the longest it may take: an upload that has just begun, a full queue, and the prediction itself.
+# the longest it may take: an upload that has just begun, a full queue, and the prediction itself. An upload
+# on a slow line may take longer (utils/web/middleware/body.py); a restart does not wait for it.
 PREDICTION_SECONDS = 10
 graceful_timeout = _settings.body_seconds + math.ceil(_settings.queue_seconds) + PREDICTION_SECONDS
 

@@ -1,4 +1,4 @@
-"""A request's body has a time and is read to its end, so that a client sees the answer."""
+"""A request's body has time limits and is read to its end, so that a client sees the answer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import socket
 import threading
 import time
 import weakref
+from contextlib import suppress
 
 import pytest
 from werkzeug.exceptions import RequestTimeout
 
 from utils.web.middleware import body as middleware
-from utils.web.middleware.body import Body, BodyGuard, Deadlines
+from utils.web.middleware.body import PROGRESS, Body, BodyGuard, Deadlines
 
 
 def guarded(app: object, **bounds: float) -> BodyGuard:
@@ -75,7 +76,7 @@ def test_a_client_that_stops_sending_is_cut_off():
     ours, theirs = socket.socketpair()
     with ours, theirs, ours.makefile("rb", buffering=0) as stream:
         theirs.sendall(b"half")
-        body = Body(stream, ours, deadlines=Deadlines(), seconds=0.2, declared=8)  # type: ignore[arg-type]
+        body = Body(stream, ours, deadlines=Deadlines(), seconds=0.2, total=9, declared=8)  # type: ignore[arg-type]
         assert body.read(8) == b"half"
         began = time.monotonic()
         with pytest.raises(RequestTimeout):
@@ -83,10 +84,49 @@ def test_a_client_that_stops_sending_is_cut_off():
         assert time.monotonic() - began < 2
 
 
+def trickle(seconds: float, total: float, pieces: list[bytes]) -> bytes:
+    """Send pieces a tenth of a second apart, and read them through a body."""
+    ours, theirs = socket.socketpair()
+
+    def feed() -> None:
+        for piece in pieces:
+            time.sleep(0.1)
+            with suppress(OSError):
+                theirs.sendall(piece)
+
+    with ours, theirs, ours.makefile("rb") as stream:
+        sender = threading.Thread(target=feed)
+        sender.start()
+        size = sum(map(len, pieces))
+        limits = {"deadlines": Deadlines(), "seconds": seconds, "total": total}
+        body = Body(stream, ours, declared=size, **limits)  # type: ignore[arg-type]
+        try:
+            return io.BufferedReader(body).read(size)
+        finally:
+            sender.join()
+
+
+def test_a_slow_line_that_sends_is_waited_for():
+    pieces = [bytes([number]) * PROGRESS for number in range(6)]
+    assert trickle(0.3, 9, pieces) == b"".join(pieces)
+
+
+def test_a_trickle_is_cut_off():
+    with pytest.raises(RequestTimeout):
+        trickle(0.3, 9, [b"x"] * 6)
+
+
+def test_a_slow_line_has_a_limit_in_all():
+    with pytest.raises(RequestTimeout):
+        trickle(0.3, 0.35, [bytes(PROGRESS)] * 6)
+
+
 def test_the_clock_stops_at_the_end_of_the_body():
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        body = Body(io.BytesIO(b"whole"), ours, deadlines=Deadlines(), seconds=0.1, declared=5)
+        body = Body(
+            io.BytesIO(b"whole"), ours, deadlines=Deadlines(), seconds=0.1, total=9, declared=5
+        )
         body.read(5)
         time.sleep(0.3)
         # The next request on the same connection still arrives.
@@ -101,7 +141,12 @@ def test_one_thread_watches_all_bodies():
     ended = []
     for ours, _ in pairs:
         body = Body(
-            ours.makefile("rb", buffering=0), ours, deadlines=deadlines, seconds=0.2, declared=8
+            ours.makefile("rb", buffering=0),
+            ours,
+            deadlines=deadlines,
+            seconds=0.2,
+            total=9,
+            declared=8,
         )  # type: ignore[arg-type]
         began = time.monotonic()
         time.sleep(0.05)
@@ -114,7 +159,12 @@ def test_one_thread_watches_all_bodies():
     # It still watches after a time without a body.
     ours, theirs = socket.socketpair()
     late = Body(
-        ours.makefile("rb", buffering=0), ours, deadlines=deadlines, seconds=0.2, declared=8
+        ours.makefile("rb", buffering=0),
+        ours,
+        deadlines=deadlines,
+        seconds=0.2,
+        total=9,
+        declared=8,
     )  # type: ignore[arg-type]
     with pytest.raises(RequestTimeout):
         late.read(8)
@@ -156,7 +206,7 @@ def test_draining_after_a_503_is_short(monkeypatch):
 
 
 def test_a_finished_body_is_not_kept():
-    body = Body(io.BytesIO(b"whole"), None, deadlines=Deadlines(), seconds=60, declared=5)
+    body = Body(io.BytesIO(b"whole"), None, deadlines=Deadlines(), seconds=60, total=60, declared=5)
     time.sleep(0.1)  # The watch has begun to wait for its end.
     body.stop()
     left = weakref.ref(body)

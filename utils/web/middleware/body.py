@@ -1,7 +1,8 @@
-"""Deadline of a request's body, and draining of what the app leaves unread.
+"""Time limits of a request's body, and draining of what the app leaves unread.
 
-Gunicorn has neither: its ``timeout`` watches the worker, not the request, so that one byte a minute would
-hold a thread for days; and it drains a body only where the connection is kept, so that a client that is
+A slow line that goes on sending is waited for; one that has stopped, or only trickles, is not. Gunicorn has
+no such limit: its ``timeout`` watches the worker, not the request, so that one byte a minute would hold a
+thread for days; and it drains a body only where the connection is kept, so that a client that is
 still sending after a 413 would see a reset instead of the response.
 """
 
@@ -27,53 +28,57 @@ DRAIN_SECONDS = 10.0
 # After a 503: a server that sheds load gives a slow client less of its threads' time.
 OVERLOAD_DRAIN_SECONDS = 2.0
 STEP = 2**16
+# An upload has paused until this many more bytes have arrived: one byte a second is no progress.
+PROGRESS = 2**12
+# In all it may take this many times its longest pause.
+TOTAL = 30
 
 
 class Deadlines:
     """One thread that ends the bodies whose deadline has passed; it sleeps until the earliest of them."""
 
     def __init__(self) -> None:
-        self._deadlines: dict[Body, float] = {}
+        self._bodies: set[Body] = set()
         self._wakes = inf
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def add(self, body: Body, seconds: float) -> float:
-        """Watch a body from now on, and return its deadline."""
+    def add(self, body: Body) -> None:
+        """Watch a body; its deadline may move on meanwhile, never back."""
         with self._changed:
-            deadline = self._deadlines[body] = monotonic() + seconds
+            self._bodies.add(body)
             if self._thread is None:  # Not earlier: a thread does not survive gunicorn's fork.
                 self._thread = threading.Thread(target=self._run, name="bodies", daemon=True)
                 self._thread.start()
-            elif deadline < self._wakes:
+            elif body.deadline < self._wakes:
                 self._changed.notify()
-            return deadline
 
     def discard(self, body: Body) -> None:
         """Stop watching a body; once this returns, its connection is left alone."""
         with self._changed:
-            self._deadlines.pop(body, None)
+            self._bodies.discard(body)
 
     def _run(self) -> None:
         with self._changed:
             while True:
                 now = monotonic()
-                expired = [body for body, end in self._deadlines.items() if end <= now]
+                expired = [body for body in self._bodies if body.deadline <= now]
                 while expired:  # No name keeps a body, and all it holds, while this sleeps.
-                    self._deadlines.pop(expired[-1])
-                    expired.pop().shut()
-                self._wakes = min(self._deadlines.values(), default=inf)
+                    self._bodies.discard(expired[-1])
+                    expired.pop().expire()
+                self._wakes = min((body.deadline for body in self._bodies), default=inf)
                 self._changed.wait(None if self._wakes == inf else self._wakes - now)
 
 
 class Body(io.RawIOBase):
-    """A request's input stream with a deadline.
+    """A request's input stream with a time limit.
 
     Args:
         stream: the server's ``wsgi.input``.
         connection: the client's socket where the server gives it; its reading side is shut at the
             deadline, which wakes a thread that waits for the next byte.
-        seconds: how long it may take, watched by ``deadlines``.
+        seconds: how long it may pause, watched by ``deadlines``.
+        total: how long it may take in all, seconds.
         declared: the Content-Length; None for a chunked body.
     """
 
@@ -84,6 +89,7 @@ class Body(io.RawIOBase):
         *,
         deadlines: Deadlines,
         seconds: float,
+        total: float,
         declared: int | None,
     ) -> None:
         self._stream = stream
@@ -91,8 +97,19 @@ class Body(io.RawIOBase):
         self._declared = declared
         self._received = 0
         self._ended = False
+        self._expired = False
         self._deadlines = deadlines
-        self._deadline = deadlines.add(self, seconds)
+        self._watch(seconds, total)
+
+    def _watch(self, seconds: float, total: float) -> None:
+        """Let it pause for ``seconds`` and take ``total`` from now on."""
+        self._seconds = seconds
+        self._end = monotonic() + total
+        self._progress()
+        self._deadlines.add(self)
+
+    def _progress(self) -> None:
+        self.deadline = min(monotonic() + self._seconds, self._end)
 
     def readable(self) -> bool:
         """Whether it can be read, as ``io.RawIOBase`` asks."""
@@ -102,14 +119,24 @@ class Body(io.RawIOBase):
         """Read at most as many bytes as ``buffer`` holds, and return their number.
 
         Raises:
-            RequestTimeout: the deadline has passed.
+            RequestTimeout: the body paused or took too long.
             BadRequest: the server finds the body damaged.
         """
         target = memoryview(buffer)
-        if self._ended or not target:
-            return 0
+        filled = 0
+        while not self._ended and filled < len(target):
+            # Servers return once they have all that was asked for: little, to see it arrive.
+            size = min(PROGRESS, len(target) - filled)
+            piece = self._piece(size)
+            target[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            if len(piece) < size:
+                break
+        return filled
+
+    def _piece(self, size: int) -> bytes:
         try:
-            piece = self._stream.read(len(target))
+            piece = self._stream.read(size)
         except OSError:
             self._ended = True
             self._check()
@@ -120,22 +147,22 @@ class Body(io.RawIOBase):
             self._ended = True
             raise BadRequest from None
         self._check()
-        target[: len(piece)] = piece
+        self._progress()
         self._received += len(piece)
         if not piece or self._received == self._declared:
             self._ended = True
             self.stop()  # What follows is the app's own time, and later the connection's next request.
-        return len(piece)
+        return piece
 
     def _check(self) -> None:
-        if monotonic() >= self._deadline:
+        if self._expired or monotonic() >= self.deadline:
             self._ended = True
             raise RequestTimeout
 
     def drain(self, limit: int, seconds: float) -> None:
         """Read and drop what is left, at most ``limit`` bytes for ``seconds``, or shut the stream."""
         self.stop()
-        self._deadline = self._deadlines.add(self, seconds)
+        self._watch(seconds, seconds)
         end = self._received + limit
         if self._declared is not None:
             end = min(self._declared, end)
@@ -153,6 +180,11 @@ class Body(io.RawIOBase):
         """Stop the clock."""
         self._deadlines.discard(self)
 
+    def expire(self) -> None:
+        """End it at its deadline."""
+        self._expired = True
+        self.shut()
+
     def shut(self) -> None:
         """Let a thread that waits for the next byte find the end of the stream."""
         if self._connection is not None:
@@ -161,11 +193,11 @@ class Body(io.RawIOBase):
 
 
 class BodyGuard:
-    """WSGI middleware that gives every request body a deadline, and drains it after the response.
+    """WSGI middleware that gives every request body time limits, and drains it after the response.
 
     Args:
         app: the WSGI app.
-        seconds: how long a body may take to arrive.
+        seconds: how long a body may pause; it may take ``TOTAL`` times as long in all.
         drain_limit: bytes that are drained at most once the app has answered.
     """
 
@@ -187,6 +219,7 @@ class BodyGuard:
             environ.get("gunicorn.socket"),
             deadlines=self.deadlines,
             seconds=self.seconds,
+            total=TOTAL * self.seconds,
             declared=declared,
         )
         drain_seconds = DRAIN_SECONDS
