@@ -1,15 +1,13 @@
-"""Brightness of raster pictures: depth, colour, transparency, orientation."""
+"""Raster pictures: depth, full scale and orientation."""
 
 from __future__ import annotations
-
-import io
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from tests.support.pictures import draw_radiograph
-from tests.support.raster_files import LEVELS, UNIT, grey, save
+from tests.support.raster_files import LEVELS, UNIT, deep_png, grey, save
 from utils.formats import decode
 from utils.formats.raster import full_scale
 
@@ -39,35 +37,6 @@ def test_eight_bits_are_divided_by_255(name, content):
     np.testing.assert_array_equal(radiograph.pixels, UNIT)
 
 
-def test_colour_becomes_luminance_by_rec_601():
-    rng = np.random.default_rng(0)
-    colour = rng.integers(0, 256, (32, 24, 3), dtype=np.uint8)
-    expected = colour @ np.array([0.299, 0.587, 0.114]) / 255
-    pixels = decode(save(Image.fromarray(colour), "PNG")).pixels
-    assert np.abs(pixels - expected).max() < 0.6 / 255
-
-
-def test_transparent_pixels_lie_on_black():
-    alpha = np.full(LEVELS.shape, 255, np.uint8)
-    alpha[:20] = 0
-    alpha[20:30] = 51
-    image = Image.fromarray(LEVELS).convert("RGBA")
-    image.putalpha(Image.fromarray(alpha))
-    pixels = decode(save(image, "PNG")).pixels
-    assert pixels[:20].max() == 0
-    np.testing.assert_allclose(pixels[20:30], UNIT[20:30] * 0.2, atol=1e-6)
-    np.testing.assert_array_equal(pixels[30:], UNIT[30:])
-
-
-def test_a_transparent_palette_entry_is_black():
-    image = Image.fromarray(LEVELS).convert("P")
-    shown = int(np.asarray(image)[24, 20])
-    pixels = decode(save(image, "PNG", transparency=shown)).pixels
-    hidden = np.asarray(image) == shown
-    assert pixels[hidden].max() == 0
-    np.testing.assert_array_equal(pixels[~hidden], UNIT[~hidden])
-
-
 def test_one_bit_pictures_are_black_and_white():
     image = Image.fromarray(LEVELS).convert("1")
     np.testing.assert_array_equal(decode(save(image, "PNG")).pixels, np.asarray(image))
@@ -85,18 +54,82 @@ def test_sixteen_bits_are_scaled_by_the_bits_used(bits, format):
 def test_full_scale_is_the_smallest_that_fits():
     highest = [0, 255, 256, 1023, 1024, 4095, 4096, 16383, 16384, 65535]
     expected = [255, 255, 1023, 1023, 4095, 4095, 16383, 16383, 65535, 65535]
-    assert [full_scale(level) for level in highest] == expected
+    assert [full_scale(np.full((4, 4), level, np.uint16)) for level in highest] == expected
+
+
+def twelve_bits() -> np.ndarray:
+    """A drawn radiograph of 12 bits in 16, (96, 72)."""
+    return np.rint(draw_radiograph() * 4095).astype(np.uint16)
+
+
+def with_hot_pixel(levels: np.ndarray) -> np.ndarray:
+    levels = levels.copy()
+    levels[5, 7] = 65535
+    return levels
+
+
+def with_marker(levels: np.ndarray) -> np.ndarray:
+    levels = levels.copy()
+    levels[4:16, 4:10] = 65535
+    return levels
+
+
+ODD = {"hot pixel": with_hot_pixel, "marker": with_marker}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_a_few_white_pixels_decide_nothing(format, odd):
+    levels = twelve_bits()
+    content = save(Image.fromarray(odd(levels)), format)
+    expected = np.minimum(odd(levels) / np.float32(4095), 1)
+    np.testing.assert_allclose(decode(content).pixels, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_nor_do_they_in_deep_colour(odd):
+    levels = odd(twelve_bits())
+    content = deep_png(np.repeat(levels[..., None], 3, axis=2), colour=2)
+    expected = np.minimum(levels / np.float32(4095), 1)
+    np.testing.assert_allclose(decode(content).pixels, expected, atol=1e-6)
+
+
+def test_a_bright_tail_of_the_picture_is_kept():
+    levels = np.rint(draw_radiograph() * 3900).astype(np.uint16)
+    levels[30:36, 30:35] = np.linspace(4200, 6000, 30).reshape(6, 5)
+    content = save(Image.fromarray(levels), "PNG")
+    np.testing.assert_allclose(decode(content).pixels, levels / 16383, atol=1e-6)
+
+
+ORIENTED = {
+    "jpeg": ("JPEG", LEVELS, {}),
+    "png": ("PNG", LEVELS, {}),
+    "png with alpha": ("PNG", np.dstack([LEVELS, LEVELS * 0 + 255]), {}),
+    "png of 16 bits": ("PNG", LEVELS * np.uint16(257), {}),
+    "tiff": ("TIFF", LEVELS, {}),
+    "tiff with alpha": ("TIFF", np.dstack([LEVELS] * 3 + [LEVELS * 0 + 255]), {}),
+    "tiff of 16 bits": ("TIFF", LEVELS * np.uint16(257), {}),
+    "webp": ("WEBP", LEVELS, {"lossless": True}),
+    "webp with alpha": ("WEBP", np.dstack([LEVELS] * 3 + [LEVELS | 16]), {"lossless": True}),
+}
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
-def test_exif_orientation_is_applied(format, orientation):
+@pytest.mark.parametrize(("format", "samples", "options"), ORIENTED.values(), ids=ORIENTED)
+def test_exif_orientation_is_applied(format, samples, options, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"lossless": True} if format == "WEBP" else {}
-    content = grey(format, exif=exif, **options)
-    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("L")
-    np.testing.assert_array_equal(decode(content).pixels, np.asarray(upright) / np.float32(255))
+    content = save(Image.fromarray(samples), format, exif=exif, **options)
+    plain = decode(save(Image.fromarray(samples), format, **options)).pixels
+    upright = ImageOps.exif_transpose(tagged(plain, orientation))
+    np.testing.assert_array_equal(decode(content).pixels, np.asarray(upright))
+
+
+def tagged(pixels: np.ndarray, orientation: int) -> Image.Image:
+    """Return float32 pixels as a picture of Pillow with an EXIF orientation."""
+    image = Image.fromarray(pixels)
+    image.getexif()[0x0112] = orientation
+    return image
 
 
 def test_a_broken_exif_block_is_ignored():

@@ -2,7 +2,8 @@
 
 decode        below, with the FORMATS table
 sniff         names of files that are not read, by their first bytes
-raster        shared by raster formats: bit depth and full scale, transparency, orientation
+raster        shared by raster formats: bit depth and full scale, orientation
+channels      which channel carries the picture, and whether its transparency counts
 png, bmp, tiff, webp
 jpeg          decoding, and whether data is missing
 jpeg_markers  frame header and scans of a JPEG

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import simplejpeg
@@ -59,10 +60,10 @@ def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
         orientation = raster.orientation(image)
         if orientation in raster.SIDEWAYS:
             size = size[::-1]
-        pixels = raster.brightness(Image.fromarray(samples, image.mode))
-        return Radiograph(
-            raster.upright(pixels, orientation), "jpeg", truncated, size if reduction > 1 else None
-        )
+        if image.mode == "CMYK":
+            samples = np.asarray(Image.fromarray(samples, image.mode).convert("RGB"))
+        found = raster.from_samples(samples, None, "jpeg", orientation)
+        return replace(found, truncated=truncated, size=size if reduction > 1 else None)
 
 
 def decoder_warning(content: bytes) -> str:

@@ -6,7 +6,6 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,9 +15,6 @@ from utils.errors import NotARadiograph, UnreadableImage
 from utils.formats import raster
 from utils.formats.inflate import count_unpacked
 from utils.imaging.radiograph import Limits, Radiograph
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY = 0
@@ -42,6 +38,11 @@ class Header:
     bit_depth: int
     colour_type: int
     interlaced: bool
+
+    @property
+    def row_bytes(self) -> int:
+        """Length of a whole filtered row."""
+        return 1 + (self.width * self.bit_depth * _CHANNELS[self.colour_type] + 7) // 8
 
     @property
     def unpacked_bytes(self) -> int:
@@ -71,15 +72,20 @@ class Chunks:
             for name, value in (*chunks, (b"IEND", b""))
         )
 
-    def hold_all_pixels(self, header: Header) -> bool:
-        """Return whether the compressed stream unpacks to all the rows that the header declares.
+    def check_rows(self, header: Header) -> None:
+        """Raise where the compressed stream unpacks to other rows than the header declares, or is damaged.
 
-        Raises:
-            zlib.error: it is damaged.
+        Neither libpng nor Pillow reads on after the last row that the header declares.
         """
         packed = b"".join(value for name, value in self.kept if name == b"IDAT")
         needed = header.unpacked_bytes
-        return count_unpacked(packed, zlib.MAX_WBITS, needed)[0] >= needed
+        length, ended = count_unpacked(packed, zlib.MAX_WBITS, needed + header.row_bytes)
+        if length < needed or (length == needed and not ended):
+            raise UnreadableImage("formats.ends_early", format="PNG")
+        if length >= needed + header.row_bytes:
+            raise UnreadableImage(
+                "formats.more_rows", format="PNG", width=header.width, height=header.height
+            )
 
 
 def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> Radiograph:
@@ -92,35 +98,16 @@ def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> Radiograp
             raise NotARadiograph("formats.animated", format="PNG")
         if not chunks.ended:
             raise UnreadableImage("formats.ends_early", format="PNG")
+        chunks.check_rows(header)
         plain = chunks.assemble()
         image = PngImagePlugin.PngImageFile(io.BytesIO(plain))
-        # Of deep colour Pillow keeps the upper 8 bits only, so it is not loaded here.
-        deep_colour = header.bit_depth == 16 and header.colour_type != GREY
-        if not deep_colour:
-            _load_whole(image, chunks, header)
+        if header.bit_depth != 16 or header.colour_type == GREY:
             return raster.radiograph(image, "png")
-        if not chunks.hold_all_pixels(header):
-            raise UnreadableImage("formats.ends_early", format="PNG")
+        # Of deep colour Pillow keeps the upper 8 bits only.
         samples = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
         if samples is None:
             raise UnreadableImage("formats.png_pixels")
-        pixels = raster.upright(raster.deep_colour(samples), raster.orientation(image))
-        return Radiograph(pixels, "png")
-
-
-def _load_whole(image: Image, chunks: Chunks, header: Header) -> None:
-    """Load a PNG; raise UnreadableImage where pixels are missing."""
-    try:
-        image.load()
-    except OSError:
-        # Damaged where all of it is there, else cut short.
-        if chunks.hold_all_pixels(header):
-            raise
-        raise UnreadableImage("formats.ends_early", format="PNG") from None
-    # Missing rows are zero, so that mostly one look at the last one saves the counting.
-    last_row = image.crop((0, image.height - 1, image.width, image.height))
-    if (header.interlaced or not any(last_row.tobytes())) and not chunks.hold_all_pixels(header):
-        raise UnreadableImage("formats.ends_early", format="PNG")
+        return raster.from_bgr(samples, "png", raster.orientation(image))
 
 
 def _checksum(name: bytes, value: bytes) -> int:

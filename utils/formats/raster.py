@@ -1,9 +1,9 @@
-"""Brightness of raster pictures: grey levels, colour, transparency and orientation.
+"""Raster pictures to radiographs: grey levels, depth and orientation.
 
-Colour becomes luminance by Rec. 601 (0.299 red, 0.587 green, 0.114 blue); transparent pixels are
-composited on black. A sample of 8 bits is ``level / 255`` exactly. A sample of 16 bits is divided by the full
-scale of the smallest of 8, 10, 12, 14 and 16 bits that holds the picture's highest level, because
-scanners and exports store 12 bits in 16 without saying so.
+A sample of 8 bits is ``level / 255`` exactly. A sample of 16 bits is divided by the full scale of the
+smallest of 8, 10, 12, 14 and 16 bits that holds the picture's robust highest level, because scanners and
+exports store 12 bits in 16 without saying so; brighter pixels are white. Of colour and transparency see
+:mod:`utils.formats.channels`.
 
 Pillow's switch for truncated files and its size limit belong to the whole process, and threads
 serve requests; so the formats open its plug-ins directly and check sizes against the header.
@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from utils.errors import FractureError, UnreadableImage, UnsupportedFormat
-from utils.imaging.radiograph import Radiograph
+from utils.formats import channels
+from utils.imaging.brightness import robust_range, sample_of
+from utils.imaging.radiograph import Notice, Radiograph
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,6 +32,7 @@ ORIENTATION_TAG = 0x0112
 SIDEWAYS = (5, 6, 7, 8)
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 PLAIN_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+TRANSPARENCY_IGNORED = Notice("header_contradiction", "formats.transparency_ignored")
 
 
 @contextmanager
@@ -46,53 +49,54 @@ def codec_errors(format: str) -> Iterator[None]:
 
 
 def radiograph(image: Image, format: str) -> Radiograph:
-    """Return an opened picture of a format in FORMATS as a radiograph, upright."""
-    return Radiograph(upright(brightness(image), orientation(image)), format)
-
-
-def brightness(image: Image) -> np.ndarray:
-    """Load an opened picture and return its brightness, float32 (height, width) in [0, 1].
+    """Load an opened picture of a format in FORMATS and return it as a radiograph, upright.
 
     Raises:
         UnsupportedFormat: a pixel layout that is not read.
     """
     image.load()
     if image.mode in DEEP_MODES:
-        return _deep_grey(image)
-    if image.mode not in PLAIN_MODES:
-        raise UnsupportedFormat("formats.pixel_mode", mode=image.mode)
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA") if image.mode != "LA" else image
-        alpha = np.asarray(image.getchannel("A"))
-    elif image.mode not in ("1", "L", "RGB"):
-        image = image.convert("RGB")
-    pixels = np.asarray(image.convert("L")).astype(np.float32)
-    pixels /= np.float32(255)
-    if alpha is not None and alpha.min() < 255:
-        pixels *= alpha.astype(np.float32) / np.float32(255)
-    return pixels
+        # TIFF's WhiteIsZero, which Pillow inverts for 8 bits only.
+        inverted = getattr(image, "tag_v2", {}).get(262) == 0
+        return from_samples(_deep_grey(image), None, format, orientation(image), inverted)
+    return from_samples(*_split(image), format, orientation(image))
 
 
-def luminance(colour: np.ndarray) -> np.ndarray:
-    """Return the luminance of red, green and blue (height, width, 3) by Rec. 601, uint32."""
-    # Whole numbers that sum to 2**16, so that grey stays exactly itself.
-    weighted = colour[..., 0] * np.uint32(19595)
-    weighted += colour[..., 1] * np.uint32(38470)
-    weighted += colour[..., 2] * np.uint32(7471)
-    weighted += np.uint32(1 << 15)
-    weighted >>= np.uint32(16)
-    return weighted
+def from_samples(
+    colour: np.ndarray,
+    alpha: np.ndarray | None,
+    format: str,
+    orientation: int = 1,
+    inverted: bool = False,
+) -> Radiograph:
+    """Return decoded samples as a radiograph, upright.
+
+    Args:
+        colour: uint8 or uint16, grey (height, width) or red, green and blue (height, width, 3).
+        alpha: of the same type (height, width), or None; colours are not multiplied by it.
+        format: name in FORMATS.
+        orientation: of EXIF, 1 to 8.
+        inverted: 0 is white.
+    """
+    levels = colour if colour.ndim == 2 else channels.picture(colour)
+    pixels = levels.astype(np.float32)
+    pixels /= np.float32(255 if levels.dtype == np.uint8 else full_scale(levels))
+    np.minimum(pixels, np.float32(1), out=pixels)
+    if inverted:
+        np.subtract(np.float32(1), pixels, out=pixels)
+    notices: tuple[Notice, ...] = ()
+    if alpha is not None and alpha.min() < (opaque := np.iinfo(alpha.dtype).max):
+        if channels.cuts_out(alpha, pixels):
+            pixels *= alpha.astype(np.float32) / np.float32(opaque)
+        else:
+            notices = (TRANSPARENCY_IGNORED,)
+    return Radiograph(upright(pixels, orientation), format, notices=notices)
 
 
-def deep_colour(samples: np.ndarray) -> np.ndarray:
-    """Return 16-bit blue, green, red (and alpha) as luminance, float32 in [0, 1]."""
-    colour = samples[..., :3]
-    pixels = luminance(colour[..., ::-1]).astype(np.float32)
-    pixels /= np.float32(full_scale(int(colour.max())))
-    if samples.shape[2] == 4:
-        pixels *= samples[..., 3].astype(np.float32) / np.float32(65535)
-    return pixels
+def from_bgr(samples: np.ndarray, format: str, orientation: int = 1) -> Radiograph:
+    """Return OpenCV's blue, green, red (and alpha) samples as a radiograph; see :func:`from_samples`."""
+    alpha = samples[..., 3] if samples.shape[2] == 4 else None
+    return from_samples(samples[..., 2::-1], alpha, format, orientation)
 
 
 def orientation(image: Image) -> int:
@@ -121,20 +125,43 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def full_scale(highest: int) -> int:
-    """Return the level that means white in a 16-bit picture whose highest level is given."""
-    return next(2**bits - 1 for bits in FULL_SCALE_BITS if highest < 2**bits)
+def full_scale(levels: np.ndarray) -> int:
+    """Return the level that means white in a 16-bit picture, whatever a hot pixel or a marker is.
+
+    A brighter level belongs to the picture where most of the brighter pixels are less than twice as bright.
+    """
+    highest = int(levels.max())
+    _, robust = robust_range(sample_of(levels))
+    for bits in FULL_SCALE_BITS:
+        full = 2**bits - 1
+        if highest <= full:
+            return full
+        if robust <= full:
+            brighter = levels[levels > full]
+            if 2 * np.count_nonzero(brighter <= 2 * full) <= brighter.size:
+                return full
+    raise ValueError(f"a level of {highest} has more than {FULL_SCALE_BITS[-1]} bits")
+
+
+def _split(image: Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the colours or the grey, and the alpha, of a loaded picture of 8 bits."""
+    if image.mode not in PLAIN_MODES:
+        raise UnsupportedFormat("formats.pixel_mode", mode=image.mode)
+    if image.has_transparency_data:
+        image = image.convert("LA" if image.mode in ("LA", "La") else "RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+        return np.asarray(image.convert(image.mode[:-1])), alpha
+    if image.mode == "1":
+        image = image.convert("L")
+    elif image.mode not in ("L", "RGB"):
+        image = image.convert("RGB")
+    return np.asarray(image), None
 
 
 def _deep_grey(image: Image) -> np.ndarray:
-    """Return 16-bit grey as float32 in [0, 1], by the rule in the module's docstring."""
+    """Return grey of more than 8 bits as uint16."""
     levels = np.asarray(image)
     low, high = int(levels.min()), int(levels.max())
     if low < 0 or high >= 2 ** FULL_SCALE_BITS[-1]:
         raise UnsupportedFormat("formats.levels", low=low, high=high)
-    pixels = levels.astype(np.float32)
-    pixels /= np.float32(full_scale(high))
-    tags = getattr(image, "tag_v2", {})
-    if tags.get(262) == 0:  # TIFF's WhiteIsZero, which Pillow inverts for 8 bits only
-        np.subtract(np.float32(1), pixels, out=pixels)
-    return pixels
+    return levels.astype(np.uint16)

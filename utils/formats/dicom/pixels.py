@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
-from utils.formats import jpeg, raster
+from utils.formats import channels, jpeg
 from utils.formats.dicom import frames, gdcm_codec
 from utils.formats.dicom.elements import DicomFile
 from utils.formats.dicom.layout import PixelLayout
@@ -117,7 +117,7 @@ def _luminance(samples: np.ndarray, layout: PixelLayout) -> np.ndarray:
     """Return the luminance of (rows, columns, 3) samples by Rec. 601, uint8."""
     if layout.photometric.startswith("YBR"):
         return samples[..., 0]
-    return raster.luminance(samples).astype(np.uint8)
+    return channels.picture(samples)
 
 
 def _native(file: DicomFile, layout: PixelLayout) -> np.ndarray:
