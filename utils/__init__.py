@@ -15,3 +15,5 @@ From the top floor down (the contract is in pyproject.toml, the reasons in docs/
 - ``imaging``: images in memory: radiograph, geometry, content crop, overlay
 - ``errors``, ``messages``, ``files``, ``registry``, ``cli``: the base, standard library only
 """
+
+__version__ = "0.1.0.dev0"

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
 from html import unescape
 
 import pytest
 
 from tests.support.bundles import altered_sidecar, tiny_bundle
 from tests.support.serving import radiograph, send, settings, shared_app
-from utils.inference.prediction import disclaimer
+from tests.support.verdicts import VERDICTS, verdict
+from utils import __version__
+from utils.inference.input_warnings import DOUBTED_FOR, WITHHELD_FOR, InputWarning
+from utils.inference.prediction import Prediction, disclaimer
+from utils.web import pages
 from utils.web.app import create_app
+from utils.web.pages import ResultPage, legend, result_page
 
 FIGURES = {
     "sensitivity": {"value": 0.9, "low": 0.85, "high": 0.95},
@@ -31,47 +39,160 @@ def tested(tmp_path_factory):
     return model
 
 
-def test_each_verdict_has_its_own_words_and_sign(tmp_path):
-    from dataclasses import replace
+def page_of(kind: str, **changes: object) -> ResultPage:
+    """View model of one of VERDICTS, with the changes."""
+    prediction = replace(verdict(answered(), kind), **changes)
+    return result_page(
+        prediction, doubt=(0.4, 0.6), positive="Fracture Detected", regions=("hand", "hip", "leg")
+    )
 
-    from utils.web.pages import legend, result_page
 
+@cache
+def answered() -> Prediction:
     predictor = shared_app().extensions["predictor_service"].predictor()
-    prediction = predictor.predict(radiograph(), page=True)
-    predictions = {
-        "positive": replace(prediction, prediction="Fracture Detected", certainty="definite"),
-        "negative": replace(prediction, prediction="Normal", certainty="definite"),
-        "doubtful": replace(prediction, prediction="Normal", certainty="doubtful"),
-        "withheld": replace(
-            prediction,
-            prediction=None,
-            confidence=None,
-            probability=None,
-            heatmap=None,
-            peak=None,
-            certainty="withheld",
-        ),
-    }
+    return predictor.predict(radiograph(), page=True)
+
+
+def text_of(result: ResultPage) -> str:
+    """HTML of a result page, in one line."""
+    with shared_app().test_request_context():
+        page = shared_app().jinja_env.get_template("predict/result.html")
+        html = page.render(
+            result=result, legend=legend(), asset=lambda name: name, disclaimer=disclaimer()
+        )
+    return re.sub(r"\s+", " ", unescape(html))
+
+
+def warned(*codes: str) -> tuple[InputWarning, ...]:
+    return tuple(InputWarning(code, f"Sentence of {code}.") for code in codes)
+
+
+def test_each_verdict_has_its_own_sign_and_words():
     signs, words = set(), set()
-    for tone, one in predictions.items():
-        result = result_page(one, doubt=(0.4, 0.6), positive="Fracture Detected")
-        with shared_app().test_request_context():
-            page = shared_app().jinja_env.get_template("predict/result.html")
-            text = page.render(
-                result=result,
-                legend=legend(),
-                asset=lambda name: name,
-                disclaimer=disclaimer(),
-            )
-        assert f"verdict {tone}" in text
-        signs.add(re.search(r"<h1.*?<svg.*?>(.*?)</svg>", text, re.DOTALL)[1].strip())
-        words.add(re.search(r'<p class="certainty">(.*?)</p>', text, re.DOTALL)[1])
-        if tone == "withheld":
-            assert "No result" in text
-            assert 'id="map"' not in text
-            assert "probability of a fracture" not in text
+    for kind in VERDICTS:
+        result = page_of(kind)
+        text = text_of(result)
+        assert f"verdict {result.tone}" in text
+        signs.add(re.search(r"<h1.*?<svg.*?>(.*?)</svg>", text)[1].strip())
+        words.add((result.headline, result.certainty))
     assert len(signs) == 4
-    assert len(words) == 3
+    assert len(words) == len(VERDICTS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "headline", "certainty"),
+    [
+        ("positive", "Fracture detected", "Not a borderline result."),
+        ("negative", "No fracture found", "Not a borderline result."),
+        (
+            "borderline",
+            "Not certain: no fracture seen, look closely",
+            "Borderline result: treat it as undecided.",
+        ),
+        (
+            "doubtful",
+            "Not certain: possible fracture",
+            "This picture may not suit the model; see below.",
+        ),
+        ("withheld", "No result: this is not an X-ray of bones", "Treat this as no result."),
+    ],
+)
+def test_a_headline_says_how_certain_it_is(kind, headline, certainty):
+    result = page_of(kind)
+    assert (result.headline, result.certainty) == (headline, certainty)
+
+
+@pytest.mark.parametrize(
+    ("regions", "headline"),
+    [
+        (("hand", "leg", "hip", "shoulder"), "No result: this is not a hand, leg, hip or shoulder"),
+        (("elbow", "wrist"), "No result: this is not an elbow or wrist"),
+        (("hip",), "No result: this is not a hip"),
+        ((), "No result for this picture"),
+    ],
+)
+def test_a_chest_is_none_of_the_known_body_parts(regions, headline, monkeypatch):
+    monkeypatch.setitem(pages.REASONS, "withheld", {"unsupported_region"})
+    prediction = replace(verdict(answered(), "withheld"), warnings=warned("unsupported_region"))
+    result = result_page(
+        prediction, doubt=(0.4, 0.6), positive="Fracture Detected", regions=regions
+    )
+    assert result.headline == headline
+
+
+def test_two_radiographs_are_named_in_the_headline(monkeypatch):
+    monkeypatch.setitem(pages.REASONS, "withheld", {"several_radiographs"})
+    result = page_of("withheld", warnings=warned("several_radiographs"))
+    assert result.headline == "No result: several X-rays in one picture"
+
+
+@pytest.mark.parametrize("code", sorted(WITHHELD_FOR))
+def test_every_reason_to_withhold_has_a_headline(code):
+    headline = page_of("withheld", warnings=warned(code)).headline
+    assert headline.startswith("No result: ")
+
+
+@pytest.mark.parametrize("code", sorted(DOUBTED_FOR))
+def test_every_reason_to_doubt_stands_in_the_verdict(code):
+    result = page_of("doubtful", warnings=warned("unlike_training", code))
+    verdict_card = re.search(r'<section class="card verdict.*?</section>', text_of(result))[0]
+    assert f"Sentence of {code}." in verdict_card
+    assert [note.code for note in result.notes] == ["unlike_training"]
+
+
+def test_a_little_tested_body_part_is_no_fault(monkeypatch):
+    monkeypatch.setitem(pages.REASONS, "doubtful", {"untested_body_part"})
+    result = page_of("doubtful", warnings=warned("untested_body_part"))
+    assert "too few fractures of this body part" in result.certainty
+
+
+def test_no_large_figure_where_the_picture_is_at_fault():
+    assert 'class="value">45 %' in text_of(page_of("borderline"))
+    text = text_of(page_of("doubtful"))
+    assert 'class="value"' not in text
+    assert "61 % of a fracture, not reliable for this picture" in details(text)
+
+
+def test_codes_stand_under_details_alone():
+    text = text_of(page_of("doubtful"))
+    shown = text.replace(details(text), "")
+    for warning in VERDICTS["doubtful"]["warnings"]:
+        assert warning.code in details(text)
+        assert warning.code not in shown
+        assert warning.message in shown
+
+
+def test_logits_stand_under_details_alone():
+    text = text_of(page_of("positive"))
+    assert "strong sign of a fracture" in text
+    assert "logit" in details(text)
+    assert "logit" not in text.replace(details(text), "")
+
+
+def details(text: str) -> str:
+    return re.search(r"<details.*?</details>", text)[0]
+
+
+def test_normal_claims_no_more_than_no_fracture():
+    scope = "“Normal” means only that no fracture was found; other disease is not looked for."
+    for kind in VERDICTS:
+        assert (scope in text_of(page_of(kind))) == (kind in ("negative", "borderline"))
+
+
+def test_a_withheld_picture_is_not_called_an_xray():
+    assert page_of("positive").caption == "X-ray"
+    text = text_of(page_of("withheld"))
+    assert "<figcaption>Your picture</figcaption>" in text
+    assert 'id="map"' not in text
+    assert "probability of a fracture" not in text
+
+
+def test_the_page_has_the_time_of_the_answer():
+    moment = datetime(2031, 5, 17, 8, 3, 59, tzinfo=UTC)
+    result = result_page(answered(), doubt=(0.4, 0.6), positive="", answered=moment)
+    text = text_of(result)
+    assert 'datetime="2031-05-17T08:03:59Z">2031-05-17 08:03 UTC<' in text
+    assert f"Fracture reader {__version__}" in text
 
 
 def test_json_and_page_have_the_predictive_value(tested, tmp_path):

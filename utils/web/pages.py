@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from flask import url_for
 
+from utils import __version__
 from utils.imaging.overlay import colours
+from utils.inference.input_warnings import (
+    DEFINITE,
+    DOUBTED_FOR,
+    DOUBTFUL,
+    WITHHELD,
+    WITHHELD_FOR,
+    InputWarning,
+)
 from utils.inference.prediction import Prediction, data_uri
 from utils.messages import sentence
 
 LEGEND_STEPS = 17
+POSITIVE, NEGATIVE = "positive", "negative"
+# Warnings that can decide an answer of each certainty.
+REASONS = {DEFINITE: frozenset[str](), DOUBTFUL: DOUBTED_FOR, WITHHELD: WITHHELD_FOR}
+# Headline of an answer, by its certainty and by its label or, withheld, by the code of its reason.
+HEADLINES = {
+    (DEFINITE, POSITIVE): "web.headline_positive",
+    (DEFINITE, NEGATIVE): "web.headline_negative",
+    (DOUBTFUL, POSITIVE): "web.headline_doubtful_positive",
+    (DOUBTFUL, NEGATIVE): "web.headline_doubtful_negative",
+    (WITHHELD, "not_a_radiograph"): "web.headline_not_a_radiograph",
+    (WITHHELD, "several_radiographs"): "web.headline_several_radiographs",
+    (WITHHELD, "unsupported_region"): "web.headline_unsupported_region",
+}
 
 
 @dataclass(frozen=True)
@@ -24,21 +47,36 @@ class ResultPage:
 
     Args:
         tone: colour and sign of the verdict: positive, negative, doubtful or withheld.
+        headline: the verdict in a few words; a doubtful or withheld one says so itself.
+        certainty: what the certainty means, as a sentence.
+        reason: the warning for which the answer is doubtful or withheld; None for a borderline one.
+        notes: the other warnings.
+        scope: what a negative label leaves open; None under another.
+        caption: of the picture.
         radiograph, heatmap: data: URIs.
         doubt: limits of the doubtful range of probabilities.
-        certainty, predictive_value, pointing_game: sentences; None without figures.
+        predictive_value, pointing_game: sentences; None without figures.
         mark_peak: whether the map's highest point is marked at first.
+        answered: when, in UTC.
+        product: name and version.
     """
 
     prediction: Prediction
     tone: str
+    headline: str
+    certainty: str
+    reason: InputWarning | None
+    notes: tuple[InputWarning, ...]
+    scope: str | None
+    caption: str
     radiograph: str | None
     heatmap: str | None
     doubt: tuple[float, float]
-    certainty: str
     predictive_value: str | None
     pointing_game: str | None
     mark_peak: bool
+    answered: datetime
+    product: str
 
 
 def percent(share: float) -> str:
@@ -55,7 +93,9 @@ def result_page(
     *,
     doubt: tuple[float, float],
     positive: str,
+    regions: Sequence[str] = (),
     test_metrics: Mapping[str, Any] | None = None,
+    answered: datetime | None = None,
 ) -> ResultPage:
     """Return what the result page shows of a prediction.
 
@@ -63,25 +103,74 @@ def result_page(
         prediction: made with ``page=True``.
         doubt: the bundle's doubtful range.
         positive: the bundle's label of a fracture.
+        regions: body parts that the model supports, empty where the bundle names none.
         test_metrics: the bundle's metrics on its test part.
+        answered: when, in UTC; now by default.
     """
-    tone = certainty = prediction.certainty
-    if tone == "definite":
-        tone = "positive" if prediction.prediction == positive else "negative"
-    elif tone == "doubtful" and not doubt[0] <= (prediction.probability or 0.0) < doubt[1]:
-        certainty = "input_warning"
+    certainty = prediction.certainty
+    label = POSITIVE if prediction.prediction == positive else NEGATIVE
+    tone = label if certainty == DEFINITE else certainty
+    reason = next((w for w in prediction.warnings if w.code in REASONS[certainty]), None)
+    code = reason.code if reason else None
     return ResultPage(
         prediction=prediction,
         tone=tone,
+        headline=_headline(certainty, code if certainty == WITHHELD else label, regions),
+        certainty=_certainty(certainty, code),
+        reason=reason,
+        notes=tuple(warning for warning in prediction.warnings if warning is not reason),
+        scope=_scope(prediction.prediction) if label == NEGATIVE else None,
+        caption=sentence(
+            "web.caption_picture" if certainty == WITHHELD else "web.caption_radiograph"
+        ),
         radiograph=data_uri(prediction.radiograph, "image/jpeg"),
         heatmap=data_uri(prediction.heatmap, "image/png"),
         doubt=doubt,
-        certainty=sentence(f"web.certainty_{certainty}"),
         predictive_value=_predictive_value(prediction),
         pointing_game=_pointing_game((test_metrics or {}).get("localisation")),
         # Under a negative verdict it would point at nothing.
-        mark_peak=prediction.peak is not None and tone != "negative",
+        mark_peak=prediction.peak is not None and tone != NEGATIVE,
+        answered=answered or datetime.now(UTC),
+        product=sentence("web.product", version=__version__),
     )
+
+
+def _headline(certainty: str, case: str | None, regions: Sequence[str]) -> str:
+    """Return the verdict in a few words.
+
+    Args:
+        certainty, case: a key of HEADLINES.
+        regions: body parts that the model supports.
+    """
+    key = HEADLINES.get((certainty, case or ""))
+    if key is None or (case == "unsupported_region" and not regions):
+        return sentence("web.headline_withheld")
+    return sentence(key, regions=_one_of(regions))
+
+
+def _certainty(certainty: str, code: str | None) -> str:
+    """Return what the certainty means, given the code of the warning that decides it."""
+    if certainty != DOUBTFUL:
+        return sentence(f"web.certainty_{certainty}")
+    if code is None:
+        return sentence("web.certainty_borderline")
+    # Doubted for the model's own figures: the picture is not at fault.
+    untested = code == "untested_body_part"
+    return sentence("web.certainty_untested" if untested else "web.certainty_picture")
+
+
+def _one_of(regions: Sequence[str]) -> str:
+    """Return body parts as a choice with an article, "a hand, leg or hip"; nothing of none."""
+    if not regions:
+        return ""
+    *others, last = regions
+    choice = sentence("web.choice", others=", ".join(others), last=last) if others else last
+    return sentence("web.article_an" if choice[0] in "aeiou" else "web.article_a", noun=choice)
+
+
+def _scope(label: str | None) -> str | None:
+    """Return what a negative label leaves open, None where no label is given."""
+    return label and sentence("web.scope", label=label)
 
 
 def _predictive_value(prediction: Prediction) -> str | None:

@@ -66,6 +66,7 @@ def predict() -> Response:
         prediction,
         doubt=bundle.doubt,
         positive=bundle.labels.positive,
+        regions=bundle.regions,
         test_metrics=bundle.metrics.get("test"),
     )
     return Response(render_template("predict/result.html", result=result, legend=legend()))
