@@ -23,7 +23,7 @@ UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --gene
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test test-fast lint format types check hooks lock train evaluate predict bench soak kill clean
+.PHONY: help install run test test-fast lint format types check hooks lock train evaluate predict arrivals bench soak kill clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ evaluate: .venv/.runtime ## evaluate models/best_model.h5 on the test part of da
 
 predict: .venv/.runtime ## score radiographs: make predict ARGS="FILE_OR_FOLDER ..."
 	$(VENV_PYTHON) predict.py $(ARGS)
+
+arrivals: .venv/.dev ## send the test part's radiographs in every everyday way, and count silent Normals
+	$(VENV_PYTHON) benchmarks/arrivals.py $(ARGS)
 
 bench: .venv/.dev ## compare the app's speed with the usual recipe and the targets (ARGS=--quick: two minutes)
 	$(VENV_PYTHON) benchmarks/serving.py $(ARGS)

@@ -123,7 +123,11 @@ def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 def as_text(rows: Sequence[Row]) -> str:
     """Return the table for a terminal."""
-    table = cells(rows)
+    return text_of(cells(rows))
+
+
+def text_of(table: Sequence[tuple[str, ...]]) -> str:
+    """Return cells, their head first, for a terminal."""
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -134,7 +138,12 @@ def as_text(rows: Sequence[Row]) -> str:
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """Return the table for a document."""
-    head, *body = cells(rows)
+    return markdown_of(cells(rows))
+
+
+def markdown_of(table: Sequence[tuple[str, ...]]) -> str:
+    """Return cells, their head first, for a document."""
+    head, *body = table
     lines = ["| " + " | ".join(line) + " |" for line in body]
     return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|", *lines])
 

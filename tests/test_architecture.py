@@ -71,8 +71,9 @@ def test_a_module_begins_by_what_it_is():
 def test_code_imports_no_tests_but_their_support():
     importing = re.compile(r"^\s*(?:from|import) ((?:tests|benchmarks)\S*)", re.MULTILINE)
     found = {
-        (path.parent.name, name)
-        for path in [*ROOT.glob("*.py"), *ROOT.glob("utils/**/*.py"), *ROOT.glob("benchmarks/*.py")]
+        (path.relative_to(ROOT).parts[0], name)
+        for pattern in ("*.py", "utils/**/*.py", "benchmarks/**/*.py")
+        for path in ROOT.glob(pattern)
         for name in importing.findall(path.read_text())
     }
     allowed = ("tests.support.", "benchmarks")
