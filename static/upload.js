@@ -1,26 +1,39 @@
-// The upload page: drop and preview a file, check its size, show that it is being read. The form works
-// without this file too.
+// The upload page: drop and preview a file, shrink it, send it with its progress, and show the answer or what
+// went wrong in place, so that the chosen file is kept. The form works without this file too.
 "use strict";
 
 function uploadPage(form) {
-  const find = (id) => document.getElementById(id);
+  const uploadBody = document.body;
+  const find = (id) => uploadBody.querySelector(`#${id}`); // Also while the answer is shown instead.
   const input = find("file");
   const drop = find("drop");
   const fault = find("fault");
   const button = find("send");
+  const progress = find("progress");
+  const title = document.title;
   const limit = Number(form.dataset.limitMb);
+  let answerBody = null;
+  let sending = null;
   let preview = null;
 
-  function showError(sentence) {
+  // `code` is the server's, for the log and for whoever is asked for help.
+  function showError(sentence, { code = "", kept = false } = {}) {
     find("fault-text").textContent = sentence;
-    const code = fault.querySelector(".code");
-    if (code) code.remove();
+    find("fault-kept").hidden = !kept;
+    find("fault-code").textContent = code;
+    find("fault-details").hidden = code === "";
     fault.hidden = sentence === "";
+    document.title = sentence === "" ? title : title.replace(/^[^·]*/, "Not checked ");
+    if (sentence !== "") fault.focus();
+  }
+
+  function clearError() {
+    showError("");
   }
 
   function tooLarge(file) {
-    if (file.size <= limit * 1024 * 1024) return false;
-    showError(`The file has ${Math.ceil(file.size / 1048576)} MB; at most ${limit} MB are read.`);
+    if (file.size <= limit * 2 ** 20) return false;
+    showError(`The file has ${Math.ceil(file.size / 2 ** 20)} MB; at most ${limit} MB are read.`);
     return true;
   }
 
@@ -30,14 +43,11 @@ function uploadPage(form) {
     find("preview").hidden = !file;
     find("arrow").toggleAttribute("hidden", Boolean(file));
     if (!file) return;
-    const start = new Uint8Array(await file.slice(0, 4).arrayBuffer());
-    // By content, as the server detects formats: a name proves little.
-    const png = start[0] === 0x89 && start[1] === 0x50;
-    const jpeg = start[0] === 0xff && start[1] === 0xd8;
+    const shown = pictureKind(new Uint8Array(await file.slice(0, 4).arrayBuffer())) !== null;
     const picture = find("preview-picture");
-    picture.hidden = !(png || jpeg);
-    find("preview-note").hidden = png || jpeg;
-    if (png || jpeg) {
+    picture.hidden = !shown;
+    find("preview-note").hidden = shown;
+    if (shown) {
       preview = URL.createObjectURL(file);
       picture.src = preview;
     }
@@ -45,21 +55,94 @@ function uploadPage(form) {
 
   function showChoice() {
     const file = input.files[0];
-    find("status").textContent = file ? "A file is chosen." : "";
     showPreview(file && !tooLarge(file) ? file : null);
   }
 
   function chosen() {
-    showError("");
+    clearError();
+    showStep("");
     showChoice();
   }
 
-  function busy(on) {
-    if (on) button.setAttribute("aria-disabled", "true");
+  // `step` is shown on the button and read out; "" when nothing is under way.
+  function showStep(step) {
+    const busy = step !== "";
+    if (busy) button.setAttribute("aria-disabled", "true");
     else button.removeAttribute("aria-disabled");
-    find("send-text").textContent = on ? "Reading the radiograph …" : "Read the radiograph";
-    find("status").textContent = on ? "The radiograph is being read." : "";
+    input.disabled = busy;
+    find("send-text").textContent = step || "Check the X-ray";
+    find("status").textContent = step || (input.files.length > 0 ? "A file is chosen." : "");
+    find("sending").hidden = !busy;
+    progress.removeAttribute("value");
+    find("sent").textContent = "";
   }
+
+  async function send(file) {
+    const body = new FormData(form);
+    clearError();
+    showStep("Preparing the picture …");
+    try {
+      body.set("file", await shrunk(file), "picture");
+    } catch {
+      showStep("");
+      showError("The file cannot be read any more. Choose it again.");
+      return;
+    }
+    sending = new XMLHttpRequest();
+    sending.open("POST", form.action);
+    sending.setRequestHeader("Accept", "text/html");
+    sending.responseType = "document";
+    sending.upload.addEventListener("progress", showProgress);
+    sending.upload.addEventListener("load", () => showStep("Checking the X-ray …"));
+    sending.addEventListener("load", () => showAnswer(sending.status, sending.response));
+    sending.addEventListener("error", () => showError(lostConnection(), { kept: true }));
+    sending.addEventListener("loadend", () => showStep(""));
+    showStep("Sending the picture …");
+    sending.send(body);
+  }
+
+  function showProgress(event) {
+    const megabytes = (bytes) => (bytes / 2 ** 20).toFixed(1);
+    progress.max = event.total;
+    progress.value = event.loaded;
+    find("sent").textContent = `${megabytes(event.loaded)} of ${megabytes(event.total)} MB`;
+  }
+
+  function lostConnection() {
+    return navigator.onLine ? "The connection broke before the answer came." : "You are offline.";
+  }
+
+  // `page` is null where something in between answered, or the server before the app.
+  function showAnswer(status, page) {
+    if (page && page.getElementById("verdict")) {
+      answerBody = document.adoptNode(page.body);
+      history.pushState({ answer: true, title: page.title }, "", form.action);
+      turnTo(answerBody, page.title);
+      document.dispatchEvent(new Event("answer"));
+      return;
+    }
+    const text = (id) => (page && page.getElementById(id) ? page.getElementById(id).textContent.trim() : "");
+    const token = page && page.querySelector("[name=csrf_token]");
+    if (token) form.elements.csrf_token.value = token.value;
+    showError(text("fault-text") || "The server did not answer as it should.", {
+      code: text("fault-code") || String(status),
+      // The file is not at fault: the same may work later.
+      kept: status === 408 || status === 429 || status >= 500 || text("fault-code") === "csrf_failed",
+    });
+  }
+
+  // The two pages stay as they are, the chosen file too, for the browser's Back and Forward.
+  function turnTo(body, name) {
+    document.body = body;
+    document.title = name;
+    window.scrollTo(0, 0);
+    body.querySelector("main").focus();
+  }
+
+  window.addEventListener("popstate", (event) => {
+    if (event.state && event.state.answer && answerBody) turnTo(answerBody, event.state.title);
+    else if (document.body !== uploadBody) turnTo(uploadBody, title);
+  });
 
   input.addEventListener("change", chosen);
   find("preview-picture").addEventListener("error", () => {
@@ -88,9 +171,9 @@ function uploadPage(form) {
     inside = 0;
     drop.classList.remove("over");
     const files = event.dataTransfer.files;
-    if (files.length === 0) return;
+    if (files.length === 0 || input.disabled) return;
     if (files.length > 1) {
-      showError(`${files.length} files were dropped; send one radiograph at a time.`);
+      showError(`${files.length} files were dropped; send one X-ray at a time.`);
       return;
     }
     input.files = files;
@@ -98,17 +181,18 @@ function uploadPage(form) {
     input.focus();
   });
 
-  form.addEventListener("submit", (event) => {
-    if (button.getAttribute("aria-disabled") === "true" || (input.files[0] && tooLarge(input.files[0]))) {
-      event.preventDefault();
-      return;
-    }
-    busy(true);
+  find("stop").addEventListener("click", () => {
+    sending?.abort();
+    button.focus();
   });
-  // The page comes back as it was left, busy, or anew with the file that was chosen; the server's
-  // error stays.
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const file = input.files[0];
+    if (file && !input.disabled && !tooLarge(file)) send(file);
+  });
+  // The page comes back anew with the file that was chosen; the server's error stays.
   window.addEventListener("pageshow", () => {
-    busy(false);
+    showStep("");
     if (input.files.length > 0) showChoice();
   });
 

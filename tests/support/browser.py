@@ -33,11 +33,11 @@ def open_page(browser: Browser, **options: object) -> Iterator[Page]:
 
 
 def read(page: Page, site: str, path: Path) -> None:
-    """Choose a file and send it."""
+    """Choose a file, send it, and wait for the answer or the error."""
     page.goto(site)
     page.set_input_files("#file", path)
     page.click("#send")
-    page.wait_for_load_state()
+    page.wait_for_selector("#verdict, #fault:not([hidden])")
 
 
 def findings(page: Page) -> list[str]:

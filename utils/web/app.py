@@ -96,6 +96,7 @@ def create_app(settings: Settings) -> Flask:
             "max_upload_mb": settings.max_upload_mb,
             "max_megapixels": settings.max_megapixels,
             "label_meaning": service.label_meaning,
+            "regions": service.regions,
         }
 
     drain_limit = 4 * app.config["MAX_CONTENT_LENGTH"]

@@ -86,6 +86,11 @@ class PredictorService:
         """What the labels meant in the data the model learned from; None while it is not loaded."""
         return None if self._predictor is None else self._predictor.bundle.labels.meaning
 
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Body parts that the model supports; empty while it is not loaded."""
+        return () if self._predictor is None else self._predictor.bundle.regions
+
     def _load(self) -> None:
         settings, share = self._settings, self.share
         stamps = (_stamp(settings.model), _stamp(settings.model.with_suffix(".json")))

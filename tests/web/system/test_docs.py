@@ -99,6 +99,7 @@ def test_every_error_code_is_documented():
         uploads.NoFile,
         uploads.SeveralFiles,
         uploads.BadForm,
+        uploads.UnsupportedCoding,
         ModelLoading,
     ]
     expected = {(status_of(kind("")), kind.code) for kind in ours} | {(400, "csrf_failed")}

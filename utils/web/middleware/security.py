@@ -5,13 +5,14 @@ from __future__ import annotations
 from flask import Flask, Response, request
 
 # Everything is the site's own: no inline script or style. A page carries its pictures as data: URIs,
-# and the preview of a chosen file is a blob: URI.
+# the preview of a chosen file is a blob: URI, and its script sends the form.
 POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self' data: blob:",
+        "connect-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
