@@ -120,7 +120,7 @@ def test_a_chest_is_none_of_the_known_body_parts(regions, headline, monkeypatch)
     assert result.headline == headline
 
 
-def test_two_radiographs_are_named_in_the_headline(monkeypatch):
+def test_the_headline_names_several_radiographs(monkeypatch):
     monkeypatch.setitem(pages.REASONS, "withheld", {"several_radiographs"})
     result = page_of("withheld", warnings=warned("several_radiographs"))
     assert result.headline == "No result: several X-rays in one picture"
@@ -133,7 +133,7 @@ def test_every_reason_to_withhold_has_a_headline(code):
 
 
 @pytest.mark.parametrize("code", sorted(DOUBTED_FOR))
-def test_every_reason_to_doubt_stands_in_the_verdict(code):
+def test_a_reason_to_doubt_stands_in_the_verdict(code):
     result = page_of("doubtful", warnings=warned("unlike_training", code))
     verdict_card = re.search(r'<section class="card verdict.*?</section>', text_of(result))[0]
     assert f"Sentence of {code}." in verdict_card
@@ -146,7 +146,7 @@ def test_a_little_tested_body_part_is_no_fault(monkeypatch):
     assert "too few fractures of this body part" in result.certainty
 
 
-def test_no_large_figure_where_the_picture_is_at_fault():
+def test_a_picture_at_fault_has_no_large_figure():
     assert 'class="value">45 %' in text_of(page_of("borderline"))
     text = text_of(page_of("doubtful"))
     assert 'class="value"' not in text

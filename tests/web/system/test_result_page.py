@@ -125,7 +125,7 @@ def test_a_result_prints_on_one_sheet(page, site, files, kind, paper, monkeypatc
     assert sheets(page.pdf(format=paper)) == 1
 
 
-def test_a_chromium_without_a_driver_prints_one_sheet(tmp_path, chromium):
+def test_chromium_itself_prints_one_sheet(tmp_path, chromium):
     page = send(shared_app().test_client(), radiograph(), page=True).text
     style = (ROOT / "static" / "style.css").read_text()
     shown = tmp_path / "result.html"
