@@ -153,9 +153,7 @@ def read_grey(path: Path) -> np.ndarray:
     return to_bytes(255 * pixels)
 
 
-def send(
-    predictor: Predictor, radiographs: Radiographs, ways: Sequence[Way], data: str = "drawn"
-) -> Battery:
+def send(predictor: Predictor, radiographs: Radiographs, ways: Sequence[Way], data: str) -> Battery:
     """Send every radiograph in every way, and plainly."""
     results = []
     with ThreadPoolExecutor(WORKERS) as pool:

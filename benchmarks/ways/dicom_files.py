@@ -121,5 +121,11 @@ WAYS = (
     Way(KIND, "DICOM, JPEG-LS", TWELVE, file(syntax="jpeg_ls", **WINDOW)),
     Way(KIND, "DICOM, JPEG 2000", TWELVE, file(syntax="jpeg_2000", **WINDOW)),
     Way(KIND, "DICOM, JPEG", lambda grey, _: grey, file(syntax="jpeg_baseline", bits=8)),
+    Way(
+        KIND,
+        "DICOM, RGB",
+        lambda grey, _: np.dstack([grey] * 3),
+        file(photometric="RGB", bits=8),
+    ),
     Way(KIND, "DICOM, big endian", TWELVE, file(syntax="big_endian", **WINDOW)),
 )

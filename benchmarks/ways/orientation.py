@@ -43,7 +43,10 @@ WAYS = (
         Way(KIND, f"mirrored, turned by {90 * quarters} degrees", mirrored(quarters))
         for quarters in (1, 2, 3)
     ),
-    *(Way(KIND, f"tilted by {degrees} degrees", tilted(degrees)) for degrees in (-20, -8, 8, 20)),
+    *(
+        Way(KIND, f"tilted by {degrees} degrees", tilted(degrees))
+        for degrees in (-20, -8, 8, 20, 45)
+    ),
     *(
         Way(KIND, f"JPEG with EXIF orientation {tag}", turned(turns), partial(jpeg, exif=exif(tag)))
         for tag, turns in STORED.items()

@@ -57,8 +57,8 @@ def lit(scene: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 def film(grey: np.ndarray) -> np.ndarray:
     """Return a film's colours, float32 (height, width, 3): bluish, neither black nor white."""
-    tint, haze = np.array([0.70, 0.74, 0.80]), np.array([18, 20, 26])
-    return (grey[..., None] * tint + haze).astype(np.float32)
+    tint, haze = np.float32([0.70, 0.74, 0.80]), np.float32([18, 20, 26])
+    return grey[..., None] * tint + haze
 
 
 def on_light_box(grey: np.ndarray, random: np.random.Generator) -> np.ndarray:

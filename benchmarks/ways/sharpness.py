@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.ways.files import bmp, jpeg, to_bytes, webp
 from benchmarks.ways.way import Change, Way, unchanged
+from tests.support.raster_files import interlaced_png
 
 KIND = "size and sharpness"
 
@@ -81,6 +82,7 @@ WAYS = (
     Way(KIND, "JPEG, passed on five times", passed_on, jpeg),
     Way(KIND, "WebP", unchanged, webp),
     Way(KIND, "BMP", unchanged, bmp),
+    Way(KIND, "interlaced PNG", unchanged, interlaced_png),
     Way(KIND, "out of focus", blurred(1 / 150), destructive=True),
     Way(KIND, "slightly soft", blurred(1 / 600)),
     Way(KIND, "sharpened", sharpened),

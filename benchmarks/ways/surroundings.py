@@ -122,6 +122,41 @@ def labelled(grey: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return burnt
 
 
+def annotated(grey: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Draw a red arrow, a yellow ring and a green measure, as a colleague who asks does."""
+    height, width = grey.shape
+    picture, line = np.dstack([grey] * 3), max(2, min(grey.shape) // 150)
+    start, end = (width // 8, height // 4), (width // 3, height // 3)
+    cv2.arrowedLine(picture, start, end, (255, 40, 40), 2 * line, cv2.LINE_AA, tipLength=0.3)
+    middle = (int(0.7 * width), int(0.75 * height))
+    cv2.circle(picture, middle, width // 10, (255, 230, 0), line, cv2.LINE_AA)
+    cv2.line(
+        picture,
+        (width // 10, height - height // 8),
+        (width // 2, height - height // 7),
+        (0, 220, 80),
+        line,
+    )
+    return picture
+
+
+def behind_shutter(round_one: bool) -> Change:
+    """Return the change to black outside a slanted or an elliptic shutter."""
+
+    def change(grey: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        height, width = grey.shape
+        shutter = np.zeros_like(grey)
+        middle, size = (width / 2, height / 2), (0.96 * width, 0.96 * height)
+        if round_one:
+            cv2.ellipse(shutter, (middle, (1.1 * width, 1.1 * height), 0.0), 1, -1)
+        else:
+            corners = cv2.boxPoints((middle, size, 6.0))
+            cv2.fillPoly(shutter, [corners.astype(np.int32)], 1)
+        return grey * shutter
+
+    return change
+
+
 def framed(grey: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Draw a thin white frame and a grey margin around the radiograph."""
     line = np.pad(grey, 3, constant_values=255)
@@ -142,6 +177,8 @@ WAYS = (
     Way(KIND, "on a grey page", in_plain_border(128)),
     Way(KIND, "on a white page", in_plain_border(255)),
     Way(KIND, "in a thin frame", framed),
+    Way(KIND, "behind a slanted shutter", behind_shutter(False)),
+    Way(KIND, "behind a round shutter", behind_shutter(True)),
     Way(KIND, "viewer's screenshot, dark", screenshot(30, 48, 200)),
     Way(KIND, "viewer's screenshot, light", screenshot(236, 210, 40)),
     Way(KIND, "viewer's screenshot, black, two panels", screenshot(0, 60, 220, 2), jpeg),
@@ -150,4 +187,5 @@ WAYS = (
     Way(KIND, "on a page with text", on_page, jpeg),
     Way(KIND, "window on a desktop", on_desktop, jpeg),
     Way(KIND, "burnt-in labels", labelled),
+    Way(KIND, "coloured annotations", annotated),
 )
