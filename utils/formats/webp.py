@@ -1,4 +1,9 @@
-"""WebP stills."""
+"""WebP stills, and refusal of those whose coded data is damaged.
+
+Neither kind of coded data has a checksum, and libwebp decodes what is damaged inside to noise. But each
+code depends on those before, so that after damage the last pixel is decoded too early or not at all: libwebp
+reports the latter, and the former shows in data that is left unread.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,9 @@ from PIL import WebPImagePlugin
 from utils.errors import NotARadiograph, UnreadableImage
 from utils.formats import raster
 from utils.imaging.radiograph import Limits, Radiograph
+
+# Without its last 4 bytes no coded data of libwebp can be decoded; other encoders may pad it with a few more.
+_LAST_BYTES = 8
 
 
 def starts_webp(content: bytes) -> bool:
@@ -25,7 +33,41 @@ def read_webp(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
         image = WebPImagePlugin.WebPImageFile(io.BytesIO(content))
         if image.n_frames > 1:
             raise NotARadiograph("formats.animated", format="WebP")
-        return raster.radiograph(image, "webp")
+        radiograph = raster.radiograph(image, "webp")
+        if _leaves_data_unread(content):
+            raise UnreadableImage("formats.webp_unread")
+        return radiograph
+
+
+def _leaves_data_unread(content: bytes) -> bool:
+    """Return whether the picture can be decoded without its last bytes."""
+    kind, data = _coded_data(content)
+    data = data[:-_LAST_BYTES]
+    chunk = b"WEBP" + kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+    try:
+        WebPImagePlugin.WebPImageFile(
+            io.BytesIO(b"RIFF" + struct.pack("<I", len(chunk)) + chunk)
+        ).load()
+    except (OSError, SyntaxError):
+        return False
+    return True
+
+
+def _coded_data(content: bytes) -> tuple[bytes, bytes]:
+    """Return the kind and the content of the first chunk of coded pixels.
+
+    Source:
+        RFC 9649, sections 2.3 to 2.7.
+    """
+    position = 12
+    while position + 8 <= len(content):
+        kind, length = struct.unpack_from("<4sI", content, position)
+        position += 8
+        if kind in (b"VP8 ", b"VP8L"):
+            return kind, content[position : position + length]
+        # The frame of an animation of one: its chunks follow a header of 16 bytes.
+        position += 16 if kind == b"ANMF" else length + length % 2
+    raise UnreadableImage("formats.webp_header")
 
 
 def _read_size(content: bytes) -> tuple[int, int]:
