@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import keyword_for_tag
 
 from utils.formats.dicom.tags import Tag, uid_name
 
@@ -18,6 +18,9 @@ KEYWORDS = {
     Tag.FRAMES: "NumberOfFrames",
     Tag.ROWS: "Rows",
     Tag.COLUMNS: "Columns",
+    Tag.IMAGER_SPACING: "ImagerPixelSpacing",
+    Tag.SPACING: "PixelSpacing",
+    Tag.ASPECT: "PixelAspectRatio",
     Tag.ALLOCATED: "BitsAllocated",
     Tag.STORED: "BitsStored",
     Tag.HIGH_BIT: "HighBit",
@@ -33,6 +36,9 @@ KEYWORDS = {
     Tag.DESCRIPTOR: "LUTDescriptor",
     Tag.TABLE: "LUTData",
     Tag.VOI_TABLE: "VOILUTSequence",
+    Tag.ICON: "IconImageSequence",
+    Tag.SHAPE: "PresentationLUTShape",
+    Tag.OVERLAY_BIT: "OverlayBitPosition",
     Tag.FLOAT_PIXELS: "FloatPixelData",
     Tag.DOUBLE_PIXELS: "DoubleFloatPixelData",
     Tag.PIXEL_DATA: "PixelData",
@@ -41,7 +47,7 @@ KEYWORDS = {
 
 @pytest.mark.parametrize("tag", Tag, ids=lambda tag: tag.name)
 def test_every_tag_is_that_of_its_keyword(tag):
-    assert tag == tag_for_keyword(KEYWORDS[tag])
+    assert keyword_for_tag(tag) == KEYWORDS[tag]
 
 
 def test_uids_are_named_as_in_the_standard():

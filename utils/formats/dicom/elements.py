@@ -7,6 +7,8 @@ walk skips all but the requested elements, keeps no patient's name, and is bound
 
 from __future__ import annotations
 
+import math
+import re
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -14,14 +16,15 @@ from dataclasses import dataclass, field
 from utils.errors import TooLarge, UnreadableImage, UnsupportedFormat
 from utils.formats.dicom.tags import Tag
 from utils.formats.inflate import count_unpacked
-from utils.imaging.radiograph import Limits
+from utils.imaging.radiograph import Limits, Notice
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 TAGS = frozenset(Tag)
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_UNDEFINED = 0xFFFFFFFF
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+UNDEFINED = 0xFFFFFFFF
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 # Elements and items walked in one file; a radiograph's header has some hundreds.
 MAX_ELEMENTS = 200_000
@@ -57,11 +60,13 @@ class DicomFile:
         content: the bytes that the elements' positions refer to (unpacked, where deflated).
         transfer_syntax: UID, "" where it is missing.
         elements: by tag.
+        notices: what was amended or ignored so far.
     """
 
     content: bytes
     transfer_syntax: str = ""
     elements: dict[int, Element] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
     _walked: int = 0
 
     def __contains__(self, tag: int) -> bool:
@@ -70,29 +75,28 @@ class DicomFile:
     def value(self, tag: int) -> bytes | None:
         """Return an element's bytes, None where it is missing."""
         element = self.elements.get(tag)
-        if element is None or element.end is None:
-            return None
-        return self.content[element.start : element.end]
+        return self.content[element.start : element.end] if element and element.end else None
+
+    def note(self, key: str, **facts: object) -> None:
+        """Add a notice about the header; ``key`` is a sentence of formats.toml."""
+        notice = Notice("header_contradiction", f"formats.{key}", facts)
+        if notice not in self.notices:
+            self.notices.append(notice)
 
     def text(self, tag: int) -> str:
         """Return the first of an element's strings, "" where it is missing or empty."""
         value = self.value(tag) or b""
         return value.split(b"\\")[0].decode("ascii", "replace").strip(" \0")
 
-    def number(self, tag: int) -> float | None:
-        """Return the first of an element's decimal strings (DS, IS), None where there is none.
+    def numbers(self, tag: int) -> tuple[float, ...]:
+        """Return an element's decimal strings (DS, IS), with a point or a comma; NaN for what is none."""
+        value = (self.value(tag) or b"").decode("ascii", "replace").strip(" \0")
+        texts = [text.strip(" \0").replace(",", ".") for text in value.split("\\")] if value else []
+        return tuple(float(text) if _DECIMAL.fullmatch(text) else math.nan for text in texts)
 
-        Raises:
-            UnreadableImage: it is no number.
-        """
-        text = self.text(tag)
-        if not text:
-            return None
-        try:
-            return float(text)
-        except ValueError:
-            name = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-            raise UnreadableImage("formats.dicom_not_a_number", tag=name) from None
+    def number(self, tag: int) -> float | None:
+        """Return the first of :meth:`numbers`, None where the element is missing or empty."""
+        return next(iter(self.numbers(tag)), None)
 
     def integers(self, tag: int, *, signed: bool = False) -> tuple[int, ...]:
         """Return an element's 16-bit integers (US, SS), () where it is missing or empty."""
@@ -107,60 +111,38 @@ class DicomFile:
         element = self.elements.get(tag)
         if element is None:
             return None
-        end = len(self.content) if element.end is None else element.end
-        start = element.start + 8
+        end, start = element.end or len(self.content), element.start + 8
         if start > end:
             return None
-        marker, length = self._tag_and_length(element.start, element.encoding)
-        if marker != _ITEM:
+        marker, length = self.tag_and_length(element.start, element.encoding)
+        if marker != ITEM:
             return None
-        item = DicomFile(self.content, self.transfer_syntax, _walked=self._walked)
-        stop = end if length == _UNDEFINED else min(end, start + length)
+        item = DicomFile(self.content, self.transfer_syntax, notices=self.notices)
+        item._walked = self._walked
+        stop = end if length == UNDEFINED else min(end, start + length)
         item._collect(start, stop, element.encoding)
         return item
 
-    def fragments(self) -> bytes:
-        """Return the compressed frame: the fragments of encapsulated pixel data, joined.
-
-        Raises:
-            UnreadableImage: the file ends before the sequence does, or it is damaged.
-
-        Source:
-            DICOM PS3.5, A.4.
-        """
-        element = self.elements[Tag.PIXEL_DATA]
-        position, parts = element.start, []
-        while True:
-            marker, length = self._tag_and_length(position, element.encoding)
-            position += 8
-            if marker == _SEQUENCE_END:
-                break
-            if marker != _ITEM or length == _UNDEFINED:
-                raise UnreadableImage("formats.dicom_fragments")
-            self._step()
-            self._check_end(position + length)
-            parts.append((position, position + length))
-            position += length
-        # The first item is the table of offsets, which a single frame does not need.
-        return b"".join(self.content[start:end] for start, end in parts[1:])
-
-    def _step(self) -> None:
+    def count_element(self) -> None:
+        """Raise UnreadableImage beyond MAX_ELEMENTS."""
         self._walked += 1
         if self._walked > MAX_ELEMENTS:
             raise UnreadableImage("formats.dicom_elements", limit=MAX_ELEMENTS)
 
-    def _check_end(self, end: int) -> None:
+    def check_end(self, end: int) -> None:
+        """Raise UnreadableImage where the file ends before ``end``."""
         if end > len(self.content):
             raise UnreadableImage("formats.dicom_ends_early")
 
-    def _tag_and_length(self, position: int, encoding: Encoding) -> tuple[int, int]:
-        self._check_end(position + 8)
+    def tag_and_length(self, position: int, encoding: Encoding) -> tuple[int, int]:
+        """Return the tag and the 32-bit length of the item at a position."""
+        self.check_end(position + 8)
         group, number, length = struct.unpack_from(f"{encoding.order}HHL", self.content, position)
         return group << 16 | number, length
 
     def _header(self, position: int, encoding: Encoding) -> tuple[int, int, int, Encoding]:
         """Return tag, length, where the value starts, and the encoding of what it holds."""
-        tag, length = self._tag_and_length(position, encoding)
+        tag, length = self.tag_and_length(position, encoding)
         vr = self.content[position + 4 : position + 6]
         # Some writers fall back to elements without a VR inside a file that has VRs.
         if not encoding.explicit or tag >> 16 == 0xFFFE or not _is_vr(vr):
@@ -168,48 +150,68 @@ class DicomFile:
         if vr not in _LONG_VRS:
             (length,) = struct.unpack_from(f"{encoding.order}H", self.content, position + 6)
             return tag, length, position + 8, encoding
-        self._check_end(position + 12)
+        self.check_end(position + 12)
         (length,) = struct.unpack_from(f"{encoding.order}L", self.content, position + 8)
         return tag, length, position + 12, encoding
 
     def _collect(self, position: int, end: int, encoding: Encoding) -> None:
         """Collect the elements of one level, until an item's end, the pixel data or ``end``."""
         while position + 8 <= end:
-            self._step()
+            self.count_element()
             tag, length, start, inner = self._header(position, encoding)
-            if tag == _ITEM_END:
+            if tag == ITEM_END:
                 return
-            stop = None if length == _UNDEFINED else start + length
+            stop = None if length == UNDEFINED else start + length
+            if tag == Tag.ICON and stop is not None:
+                stop = self._end_of_icon(start, stop, encoding)
             if stop is not None:
-                self._check_end(stop)
+                self.check_end(stop)
             if tag in TAGS:
                 self.elements.setdefault(tag, Element(start, stop, inner))
             if tag == Tag.PIXEL_DATA:
                 return
             position = self._skip(start, inner) if stop is None else stop
 
+    def _end_of_icon(self, start: int, stop: int, encoding: Encoding) -> int:
+        """Return the end of the icon's sequence, where it does not end as declared the file's pixel data."""
+        if stop + 8 <= len(self.content):
+            tag, length = self.tag_and_length(stop, encoding)
+            with_vr = _is_vr(self.content[stop + 4 : stop + 6])
+            fits = with_vr or (not encoding.explicit and stop + length < len(self.content))
+            if Tag.ICON < tag <= Tag.PIXEL_DATA and fits:
+                return stop
+        self.note("dicom_icon")
+        group, number = Tag.PIXEL_DATA >> 16, Tag.PIXEL_DATA & 0xFFFF
+        pattern, found = struct.pack(f"{encoding.order}HH", group, number), len(self.content)
+        while (found := self.content.rfind(pattern, start, found)) >= 0:
+            self.count_element()
+            _, length, value, inner = self._header(found, encoding)
+            if inner == encoding and length in (UNDEFINED, len(self.content) - value):
+                return found
+        raise UnreadableImage("formats.dicom_sequence")
+
     def _skip(self, position: int, encoding: Encoding) -> int:
         """Return the position after a sequence of undefined length, however deep it nests."""
         inside_item = [False]
         while inside_item:
-            self._step()
+            self.count_element()
             if inside_item[-1]:
                 tag, length, start, _ = self._header(position, encoding)
-                closes = tag == _ITEM_END
+                closes = tag == ITEM_END
             else:
-                tag, length = self._tag_and_length(position, encoding)
-                start, closes = position + 8, tag == _SEQUENCE_END
-                if not closes and tag != _ITEM:
+                tag, length = self.tag_and_length(position, encoding)
+                start, closes = position + 8, tag == SEQUENCE_END
+                if not closes and tag != ITEM:
                     raise UnreadableImage("formats.dicom_sequence")
             if closes:
                 inside_item.pop()
                 position = start
-            elif length == _UNDEFINED:
+            elif length == UNDEFINED:
                 inside_item.append(not inside_item[-1])
                 position = start
             else:
                 position = start + length
-            self._check_end(position)
+            self.check_end(position)
         return position
 
 
@@ -239,10 +241,10 @@ def read_elements(content: bytes, limits: Limits) -> DicomFile:
     file = DicomFile(content)
     position = start
     while content[position : position + 2] == b"\x02\0":
-        file._step()
+        file.count_element()
         tag, length, value, _ = file._header(position, Encoding())
         position = value + length
-        file._check_end(position)
+        file.check_end(position)
         if tag in TAGS:
             file.elements[tag] = Element(value, position, Encoding())
     file.transfer_syntax = file.text(Tag.TRANSFER_SYNTAX)
@@ -284,7 +286,7 @@ def _encoding(first: bytes, transfer_syntax: str) -> Encoding:
 
 
 def _inflate(content: bytes, position: int, limits: Limits) -> bytes:
-    """Unpack a deflated dataset, once its unpacked length is counted."""
+    """Unpack a deflated dataset."""
     packed = memoryview(content)[position:]
     try:
         length, ended = count_unpacked(packed, -zlib.MAX_WBITS, limits.max_bytes + 1)

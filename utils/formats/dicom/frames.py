@@ -1,4 +1,4 @@
-"""Compressed DICOM frames: the size that each declares, and RLE."""
+"""Compressed DICOM frames: their fragments, the size that each declares, and RLE."""
 
 from __future__ import annotations
 
@@ -9,10 +9,49 @@ import numpy as np
 from PIL import Image
 
 from utils.errors import UnreadableImage
+from utils.formats.dicom.elements import ITEM, SEQUENCE_END, UNDEFINED, DicomFile
 from utils.formats.dicom.layout import PixelLayout
+from utils.formats.dicom.tags import Tag
 from utils.formats.jpeg_markers import FrameHeader, read_frame_header
 
 SIZE = 0x51
+# First bytes of a JPEG, a JPEG-LS and a JPEG 2000 frame.
+_FRAME_STARTS = (b"\xff\xd8", b"\xff\x4f\xff\x51")
+
+
+def read_fragments(file: DicomFile) -> bytes:
+    """Return the compressed frame: the fragments of encapsulated pixel data, joined.
+
+    The delimiter after the last fragment may be missing, or zeros.
+
+    Raises:
+        UnreadableImage: the file ends before its last fragment does, or it is damaged.
+
+    Source:
+        DICOM PS3.5, A.4.
+    """
+    element = file.elements[Tag.PIXEL_DATA]
+    position, parts, ended = element.start, [], False
+    while not ended and position + 8 <= len(file.content):
+        marker, length = file.tag_and_length(position, element.encoding)
+        if marker == SEQUENCE_END:
+            ended = True
+        elif marker == ITEM and length != UNDEFINED:
+            file.count_element()
+            file.check_end(position + 8 + length)
+            parts.append((position + 8, position + 8 + length))
+            position += 8 + length
+        else:
+            break
+    if not ended:
+        if not parts or file.content[position:].strip(b"\0"):
+            raise UnreadableImage("formats.dicom_fragments")
+        file.note("dicom_delimiter")
+    # The first item is the table of offsets, which a single frame does not need and some files lack.
+    start = parts[0][0] if parts else 0
+    if not file.content.startswith(_FRAME_STARTS, start):
+        parts = parts[1:]
+    return b"".join(file.content[start:end] for start, end in parts)
 
 
 def check_frame_header(frame: bytes, layout: PixelLayout, *, jpeg_2000: bool) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 
 from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
 from utils.formats import channels, jpeg
-from utils.formats.dicom import frames, gdcm_codec
+from utils.formats.dicom import frames, gdcm_codec, header_checks
 from utils.formats.dicom.elements import DicomFile
 from utils.formats.dicom.layout import PixelLayout
 from utils.formats.dicom.tags import Tag, uid_name
@@ -39,16 +39,16 @@ PLUGINS = {
 }
 
 
-def decode_frame(file: DicomFile, layout: PixelLayout) -> np.ndarray:
-    """Unpack the pixel data.
+def decode_frame(file: DicomFile, layout: PixelLayout) -> tuple[np.ndarray, PixelLayout]:
+    """Unpack the pixel data; where it contradicts the header, the pixels win and it is noted.
 
     Returns:
-        (rows, columns) uint16 or int16 between ``layout.lowest`` and ``layout.highest``; for colour
-        its luminance, (rows, columns) uint8.
+        (rows, columns) uint16 or int16 between ``lowest`` and ``highest`` of the layout, which comes
+        second; for colour its luminance, (rows, columns) uint8.
 
     Raises:
         UnsupportedFormat: the transfer syntax is not read.
-        UnreadableImage: the pixel data is missing, damaged or ends early.
+        UnreadableImage: the pixel data is missing, damaged or ends early, or its rows have another length.
     """
     syntax = file.transfer_syntax
     if syntax not in NATIVE and syntax != RLE and syntax not in PLUGINS:
@@ -60,22 +60,69 @@ def decode_frame(file: DicomFile, layout: PixelLayout) -> np.ndarray:
         raise UnreadableImage("formats.dicom_encapsulation")
     if syntax in NATIVE or syntax == RLE:
         rle = syntax == RLE
-        samples = frames.unpack_rle(file.fragments(), layout) if rle else _native(file, layout)
-        return _stored_bits(samples, layout) if layout.samples == 1 else _luminance(samples, layout)
-    frame = file.fragments()
+        flat = (
+            frames.unpack_rle(frames.read_fragments(file), layout) if rle else _native(file, layout)
+        )
+        if layout.samples == 1:
+            words = flat.reshape(layout.rows, layout.columns)
+            samples, layout = header_checks.read_stored_bits(words, file, layout)
+        else:
+            colours, layout = header_checks.settle_colours(flat, file, layout)
+            samples = _luminance(colours, layout)
+        # A compressed frame has a header of its own, which is held against the file's.
+        header_checks.check_row_length(samples)
+        return samples, layout
+    return _decode_compressed(file, syntax, layout)
+
+
+def _decode_compressed(
+    file: DicomFile, syntax: str, layout: PixelLayout
+) -> tuple[np.ndarray, PixelLayout]:
+    """Decode a JPEG, JPEG-LS or JPEG 2000 frame; see :func:`decode_frame`."""
+    frame = frames.read_fragments(file)
     precision = frames.check_frame_header(frame, layout, jpeg_2000=syntax in JPEG_2000)
     if syntax in JPEG_LS and jpeg.END_OF_IMAGE not in frame:
         # CharLS refuses it as well, after some seconds.
         raise UnreadableImage("formats.dicom_frame_damaged")
+    declared = layout
+    layout = _widened(layout, precision)
     if syntax in JPEG:
         _check_complete(read_markers(frame).complete)
         if precision > 8 or syntax in JPEG_LOSSLESS:
-            return _clip(_decode_by_gdcm(frame, syntax, layout, precision), layout)
+            samples = _decode_by_gdcm(frame, syntax, layout, precision)
+            return _settle_bits(samples, file, declared, layout)
         _check_warnings(jpeg.decoder_warning(frame))
     samples, photometric = _decode_by_pydicom(frame, syntax, layout)
     if layout.samples == 1:
-        return _clip(samples, layout)
-    return _luminance(samples, replace(layout, photometric=photometric))
+        return _settle_bits(samples, file, declared, layout)
+    return _luminance(samples, replace(layout, photometric=photometric)), layout
+
+
+def _widened(layout: PixelLayout, precision: int) -> PixelLayout:
+    """Return a layout that holds all bits of a codec's samples."""
+    allocated = 8 if precision <= 8 else 16
+    return replace(
+        layout, allocated=allocated, stored=min(precision, 16), high_bit=min(precision, 16) - 1
+    )
+
+
+def _settle_bits(
+    samples: np.ndarray, file: DicomFile, declared: PixelLayout, layout: PixelLayout
+) -> tuple[np.ndarray, PixelLayout]:
+    """Bring a codec's values into the declared bits, or note that they need all of the codec's.
+
+    Lossy ones overshoot the declared ones by a little, and are clipped.
+    """
+    reach = (declared.highest - declared.lowest) // 8
+    needed = (
+        declared.lowest - reach <= int(samples.min()),
+        int(samples.max()) <= declared.highest + reach,
+    )
+    if all(needed) and declared.stored <= layout.stored:
+        layout = replace(layout, allocated=16, stored=declared.stored, high_bit=declared.stored - 1)
+    elif declared.stored < layout.stored:
+        file.note("dicom_precision", precision=layout.stored, stored=declared.stored)
+    return _clip(samples, layout), layout
 
 
 def _check_complete(complete: bool) -> None:
@@ -121,49 +168,44 @@ def _luminance(samples: np.ndarray, layout: PixelLayout) -> np.ndarray:
 
 
 def _native(file: DicomFile, layout: PixelLayout) -> np.ndarray:
-    """Return uncompressed samples, (rows, columns) or (rows, columns, 3)."""
+    """Return uncompressed samples, flat; bytes after them are padding, as long as they may be."""
     element = file.elements[Tag.PIXEL_DATA]
     length = (element.end or 0) - element.start
-    if layout.photometric == "YBR_FULL_422":
+    if layout.photometric == "YBR_FULL_422" and length < layout.bytes:
         raise UnsupportedFormat("formats.dicom_half_resolution")
     if length < layout.bytes:
         raise UnreadableImage("formats.dicom_pixels_missing", needed=layout.bytes, found=length)
     # An odd length is padded to an even one.
     if length > layout.bytes + layout.bytes % 2:
-        pictures, rest = divmod(length, layout.bytes)
-        if rest <= length % 2 or (rest == 1 and layout.bytes % 2):
-            raise NotARadiograph("formats.dicom_several_pictures", pictures=pictures)
-        raise UnreadableImage("formats.dicom_pixels_too_long", needed=layout.bytes, found=length)
+        _check_excess(file, layout, length)
     order = element.encoding.order
     dtype = np.dtype(np.uint8) if layout.allocated == 8 else np.dtype(f"{order}u2")
     count = layout.rows * layout.columns * layout.samples
-    flat = np.frombuffer(file.content, dtype, count, element.start)
-    if layout.samples == 1:
-        return flat.reshape(layout.rows, layout.columns)
-    if layout.planar:
-        return np.moveaxis(flat.reshape(3, layout.rows, layout.columns), 0, -1)
-    return flat.reshape(layout.rows, layout.columns, 3)
+    return np.frombuffer(file.content, dtype, count, element.start)
 
 
-def _stored_bits(samples: np.ndarray, layout: PixelLayout) -> np.ndarray:
-    """Cut the stored bits out of unsigned samples: other bits may hold overlays."""
-    words = samples.astype(np.uint16)
-    words >>= np.uint16(layout.high_bit - layout.stored + 1)
-    if not layout.signed:
-        words &= np.uint16((1 << layout.stored) - 1)
-        return words
-    # Up to the top bit and back: the shift of a signed number carries its sign along.
-    shift = 16 - layout.stored
-    words <<= np.uint16(shift)
-    values = words.view(np.int16)
-    values >>= np.int16(shift)
-    return values
+def _check_excess(file: DicomFile, layout: PixelLayout, length: int) -> None:
+    """Note bytes after the pixels; raise where they are more pictures, or rows or columns of this one.
+
+    Source:
+        DICOM PS3.5, 8.1.1.
+    """
+    pictures, rest = divmod(length, layout.bytes)
+    if pictures > 1 and (rest <= length % 2 or (rest == 1 and layout.bytes % 2)):
+        raise NotARadiograph("formats.dicom_several_pictures", pictures=pictures)
+    excess = length - layout.bytes
+    row, column = layout.bytes // layout.rows, layout.bytes // layout.columns
+    end = file.elements[Tag.PIXEL_DATA].start + length
+    padded = len(set(file.content[end - excess : end])) == 1
+    if excess % row == 0 or excess % column == 0 or (excess > row and not padded):
+        raise UnreadableImage("formats.dicom_pixels_too_long", needed=layout.bytes, found=length)
+    file.note("dicom_excess", excess=excess)
 
 
 def _clip(samples: np.ndarray, layout: PixelLayout) -> np.ndarray:
     """Bring a codec's values into the stored range; lossy ones overshoot it."""
     if layout.signed and samples.dtype.kind == "u":
-        return _stored_bits(samples, layout)
+        return header_checks.cut_bits(samples, layout)
     kept = np.clip(samples, layout.lowest, layout.highest)
     return kept.astype(np.int16 if layout.signed else np.uint16, copy=False)
 

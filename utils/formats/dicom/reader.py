@@ -6,7 +6,7 @@ import numpy as np
 
 from utils.errors import NotARadiograph
 from utils.formats.dicom.elements import DicomFile, read_elements
-from utils.formats.dicom.layout import read_layout
+from utils.formats.dicom.layout import read_layout, square_pixels
 from utils.formats.dicom.pixels import decode_frame
 from utils.formats.dicom.render import render
 from utils.formats.dicom.tags import Tag, uid_name
@@ -24,7 +24,9 @@ RADIOGRAPH_CLASSES = frozenset(
         *("7", "7.1", "7.2", "7.3", "7.4"),  # Secondary Capture: digitised films and exports
     )
 )
-RADIOGRAPH_MODALITIES = ("CR", "DX", "DR", "RG", "RF", "SC", "OT")
+_STANDARD = "1.2.840.10008."
+# Without punctuation; those that the standard does not define are in use in several languages.
+RADIOGRAPH_MODALITIES = ("CR", "DX", "DR", "RG", "RF", "SC", "OT", "RX", "XR", "XRAY", "RAD", "RD")
 # Refused by a name of their own in the catalogue.
 OTHER_MODALITIES = (
     *("CT", "MR", "US", "IVUS", "NM", "PT", "MG", "XA", "BMD", "IO", "PX", "ES", "OP", "OPT", "XC"),
@@ -50,10 +52,12 @@ def read_dicom(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogr
     _check_modality(file)
     layout = read_layout(file)
     limits.check_pixels(layout.rows, layout.columns)
-    samples = decode_frame(file, layout)
+    samples, layout = decode_frame(file, layout)
     if layout.samples == 3:
-        return Radiograph(samples.astype(np.float32) / np.float32(255), "dicom")
-    return Radiograph(render(samples, file, layout), "dicom")
+        pixels = samples.astype(np.float32) / np.float32(255)
+    else:
+        pixels = render(samples, file, layout)
+    return Radiograph(square_pixels(pixels, file), "dicom", notices=tuple(file.notices))
 
 
 def _check_modality(file: DicomFile) -> None:
@@ -62,8 +66,10 @@ def _check_modality(file: DicomFile) -> None:
     modality = file.text(Tag.MODALITY).upper()
     if modality in OTHER_MODALITIES:
         found = sentence(f"formats.modality_{modality}")
-    elif modality and modality not in RADIOGRAPH_MODALITIES:
+    elif modality and _letters(modality) not in RADIOGRAPH_MODALITIES:
         found = sentence("formats.modality_unknown", modality=modality[:16])
+    elif modality and sop_class and not sop_class.startswith(_STANDARD):
+        return  # a private class: the modality decides
     elif sop_class and sop_class not in RADIOGRAPH_CLASSES:
         found = sentence("formats.modality_none")
     else:
@@ -71,3 +77,7 @@ def _check_modality(file: DicomFile) -> None:
     name = uid_name(sop_class) or sentence("formats.sop_class", uid=sop_class[:64])
     name = f" ({name})" if sop_class else ""
     raise NotARadiograph("formats.dicom_other_modality", found=found, name=name)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text))
