@@ -16,4 +16,6 @@ From the top floor down (the contract is in pyproject.toml, the reasons in docs/
 - ``errors``, ``messages``, ``files``, ``registry``, ``cli``: the base, standard library only
 """
 
+from __future__ import annotations
+
 __version__ = "0.1.0.dev0"

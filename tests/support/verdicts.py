@@ -32,7 +32,7 @@ VERDICTS: dict[str, dict[str, Any]] = {
         "warnings": tuple(
             InputWarning(code, f"This is a sentence about {what}, as long as such sentences are.")
             for code, what in (
-                ("unlike_training", "rare pictures"),
+                ("truncated", "a file that ends early"),
                 ("low_resolution", "too few pixels"),
                 ("header_contradiction", "a header that contradicts its data"),
             )
