@@ -12,7 +12,7 @@ from PIL import Image, JpegImagePlugin
 
 from utils.errors import UnreadableImage
 from utils.formats import raster
-from utils.formats.jpeg_markers import read_markers
+from utils.formats.jpeg_markers import FrameHeader, read_markers
 from utils.imaging.radiograph import DETAIL, Limits, Radiograph
 
 END_OF_IMAGE = b"\xff\xd9"
@@ -66,13 +66,33 @@ def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
         return replace(found, truncated=truncated, size=size if reduction > 1 else None)
 
 
-def decoder_warning(content: bytes) -> str:
-    """Return the first warning of libjpeg about an 8-bit grey, YCbCr or RGB JPEG, "" without one.
+def check_whole(content: bytes) -> FrameHeader:
+    """Return the frame header of an 8-bit JPEG inside another file, once all of its coded data is checked.
+
+    Raises:
+        UnreadableImage: it is damaged, or data is missing.
+    """
+    markers = read_markers(content)
+    colour = "CMYK" if len(markers.frame.components) == 4 else "GRAY"
+    warning = decoder_warning(content, colour)
+    if not markers.complete or names_missing_data(warning):
+        raise UnreadableImage("formats.ends_early", format="JPEG")
+    if names_damage(warning):
+        raise UnreadableImage("formats.damaged", format="JPEG", reason=warning)
+    return markers.frame
+
+
+def decoder_warning(content: bytes, colour: str = "GRAY") -> str:
+    """Return the first warning of libjpeg about an 8-bit JPEG, "" without one.
 
     It is decoded at an eighth of its size: all of the coded data is read, few pixels are computed.
+
+    Args:
+        content: the JPEG.
+        colour: simplejpeg's name of what to decode to: "GRAY" of grey, YCbCr and RGB, or "CMYK".
     """
     try:
-        simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, strict=True)
+        simplejpeg.decode_jpeg(content, colour, min_height=1, min_width=1, strict=True)
     except ValueError as error:
         return str(error)
     return ""
