@@ -15,7 +15,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
 
-from tests.support.dicoms import draw_dicom, frame_of, table_item, without_meta
+from tests.support.dicoms import draw_dicom, draw_stored, frame_of, table_item, without_meta
 from utils.errors import TooLarge, UnreadableImage
 from utils.formats import Limits, decode
 
@@ -125,3 +125,33 @@ def test_deflated_content_unpacks_as_by_zlib():
     np.testing.assert_array_equal(decode(content, limits=limits).pixels, decode(plain).pixels)
     with pytest.raises(TooLarge):
         decode(content, limits=Limits(max_bytes=len(unpacked) - 1))
+
+
+def with_icon(content: bytes, icon: bytes, declared: int) -> bytes:
+    """Put an icon image sequence, of a declared length, before the pixel data."""
+    position = content.rindex(b"\xe0\x7f\x10\x00O")
+    sequence = b"\x88\0\0\x02SQ\0\0" + struct.pack("<L", declared) + icon
+    return content[:position] + sequence + content[position:]
+
+
+def icon_of(syntax: str) -> bytes:
+    """Write an item with a small picture, as an icon has it."""
+    content = without_meta(draw_dicom(draw_stored(8, height=20, width=24), bits=8, syntax=syntax))
+    elements = content[content.index(b"\x28\0\x02\0US") :]
+    return b"\xfe\xff\x00\xe0" + struct.pack("<L", len(elements)) + elements
+
+
+@pytest.mark.parametrize("wrong", [-24, -100, -2, 2, 60, 100_000])
+@pytest.mark.parametrize("icon", ["explicit", "rle"])
+def test_an_icon_of_wrong_length_is_skipped(icon, wrong):
+    content, item = draw_dicom(), icon_of(icon)
+    radiograph = decode(with_icon(content, item, len(item) + wrong))
+    np.testing.assert_array_equal(radiograph.pixels, decode(content).pixels)
+    assert [notice.key for notice in radiograph.notices] == ["formats.dicom_icon"]
+
+
+def test_an_icon_of_the_right_length_is_no_fault():
+    content, item = draw_dicom(), icon_of("explicit")
+    radiograph = decode(with_icon(content, item, len(item)))
+    np.testing.assert_array_equal(radiograph.pixels, decode(content).pixels)
+    assert not radiograph.notices

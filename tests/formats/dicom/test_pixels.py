@@ -180,3 +180,51 @@ def test_the_padding_byte_is_no_pixel():
     short_by_a_column = draw_stored(8, height=41, width=33)
     with pytest.raises(UnreadableImage, match="1312 bytes"):
         decode(draw_dicom(short_by_a_column, bits=8, Columns=32))
+
+
+def noticed(content: bytes) -> list[str]:
+    """Return the keys of a file's notices."""
+    return [notice.key.removeprefix("formats.dicom_") for notice in decode(content).notices]
+
+
+@pytest.mark.parametrize("excess", [2, 30, 1000, 4098])
+def test_bytes_after_the_pixels_are_ignored(excess):
+    dataset = build(draw_stored())
+    dataset.PixelData += bytes(excess)
+    content = write(dataset)
+    np.testing.assert_array_equal(decode(content).pixels, decode(draw_dicom()).pixels)
+    assert noticed(content) == ["excess"]
+
+
+def test_more_picture_after_the_pixels_is_refused():
+    dataset = build(draw_stored())
+    dataset.PixelData += dataset.PixelData[:1002]
+    with pytest.raises(UnreadableImage, match="3562 are there"):
+        decode(write(dataset))
+
+
+@pytest.mark.parametrize("syntax", ["jpeg_2000", "jpeg_ls", "jpeg_lossless", "jpeg_2000_lossy"])
+@pytest.mark.parametrize("stored", [8, 10])
+def test_a_codecs_precision_wins(syntax, stored):
+    content = draw_dicom(syntax=syntax)
+    start = content.index(b"\x28\0\x01\x01US\2\0") + 8
+    content = content[:start] + bytes((stored, 0)) + content[start + 2 :]
+    start = content.index(b"\x28\0\x02\x01US\2\0") + 8
+    content = content[:start] + bytes((stored - 1, 0)) + content[start + 2 :]
+    np.testing.assert_allclose(
+        decode(content).pixels, decode(draw_dicom(syntax=syntax)).pixels, atol=1e-6
+    )
+    assert noticed(content) == ["precision"]
+
+
+@pytest.mark.parametrize("syntax", ["jpeg_baseline", "jpeg_2000", "jpeg_ls", "jpeg_lossless"])
+def test_eight_bits_under_a_header_of_twelve(syntax):
+    stored = draw_stored(8)
+    content = draw_dicom(stored, bits=8, syntax=syntax, WindowCenter=2048, WindowWidth=4096)
+    dataset = dcmread(io.BytesIO(content))
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    pixels = decode(stream.getvalue()).pixels
+    assert np.abs(pixels - stretched(stored)).max() < 0.04
+    assert noticed(stream.getvalue()) == ["window_ignored"]

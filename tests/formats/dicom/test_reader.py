@@ -54,6 +54,23 @@ def test_every_name_of_a_radiograph_is_read(modality):
     assert decode(content).width == 32
 
 
+@pytest.mark.parametrize("modality", ["RX", "XR", "xr ", "X-RAY", "XRAY", "RAD", "DR"])
+def test_other_spellings_of_a_radiograph_are_read(modality):
+    assert decode(draw_dicom(Modality=modality)).width == 32
+
+
+@pytest.mark.parametrize("modality", ["CR", "DX", "RX"])
+def test_a_private_class_goes_by_its_modality(modality):
+    content = draw_dicom(SOPClassUID="1.2.392.200036.9125.1.1.2", Modality=modality)
+    assert decode(content).width == 32
+
+
+def test_a_private_class_of_another_modality_is_not():
+    content = draw_dicom(SOPClassUID="1.2.392.200036.9125.1.1.2", Modality="CT")
+    with pytest.raises(NotARadiograph, match="CT slice"):
+        decode(content)
+
+
 @pytest.mark.parametrize("syntax", [*NATIVE, *LOSSLESS, *LOSSY])
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.999])
 def test_a_file_that_ends_early_is_refused(syntax, share):

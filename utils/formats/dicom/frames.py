@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import struct
 
 import numpy as np
@@ -17,6 +18,11 @@ from utils.formats.jpeg_markers import FrameHeader, read_frame_header
 SIZE = 0x51
 # First bytes of a JPEG, a JPEG-LS and a JPEG 2000 frame.
 _FRAME_STARTS = (b"\xff\xd8", b"\xff\x4f\xff\x51")
+_START_OF_DATA, _END_OF_CODESTREAM = b"\xff\x93", b"\xff\xd9"
+# Among packets are the markers SOT, SOP, EPH, and SOD and the PLT, POC, PPT and COM before it.
+_NO_MARKER = re.compile(rb"\xff(?!\x90\0\x0a|\x91\0\x04|\x92|\x93|[\x00-\x8f])")
+# Empty packets are a byte 0 each: few of them follow each other.
+_MOST_ZEROS = 64
 
 
 def read_fragments(file: DicomFile) -> bytes:
@@ -73,6 +79,22 @@ def check_frame_header(frame: bytes, layout: PixelLayout, *, jpeg_2000: bool) ->
     return header.precision
 
 
+def check_j2k_data(frame: bytes) -> None:
+    """Raise UnreadableImage where the packets of a JPEG 2000 frame hold what no encoder writes.
+
+    OpenJPEG gives no warning: zeros are empty packets to it, so that detail is lost. The data of HTJ2K may
+    hold long runs of zeros.
+
+    Source:
+        ITU-T T.800, A.1.3 (no marker code in packets) and B.10.
+    """
+    start, end = frame.find(_START_OF_DATA), frame.rfind(_END_OF_CODESTREAM)
+    if start < 0 or end < start:
+        raise UnreadableImage("formats.dicom_frame_ends_early")
+    if frame.find(bytes(_MOST_ZEROS), start, end) >= 0 or _NO_MARKER.search(frame, start + 2, end):
+        raise UnreadableImage("formats.dicom_frame_damaged")
+
+
 def unpack_rle(frame: bytes, layout: PixelLayout) -> np.ndarray:
     """Unpack a run-length coded frame, never beyond its size.
 
@@ -107,11 +129,17 @@ def unpack_rle(frame: bytes, layout: PixelLayout) -> np.ndarray:
 
 def _unpack_bits(packed: bytes, layout: PixelLayout) -> np.ndarray:
     """Unpack one PackBits segment by Pillow, as one row: a run may cross the end of a row."""
-    shape = (layout.rows * layout.columns, 1)
+    length = layout.rows * layout.columns
     try:
-        return np.asarray(Image.frombytes("L", shape, packed, "packbits", "L"))
+        plane = np.asarray(Image.frombytes("L", (length, 1), packed, "packbits", "L"))
     except ValueError as error:
         raise UnreadableImage("formats.dicom_rle_short") from error
+    try:
+        # Zeros that make a segment's length even can be taken for one more byte.
+        Image.frombytes("L", (length + 2, 1), packed, "packbits", "L")
+    except ValueError:
+        return plane
+    raise UnreadableImage("formats.dicom_rle_long")
 
 
 def _read_j2k_header(frame: bytes) -> FrameHeader | None:

@@ -31,7 +31,8 @@ JPEG_EXTENDED = f"{_BASE}.4.51"
 JPEG_LOSSLESS = frozenset(f"{_BASE}.4.{number}" for number in (57, 70))
 JPEG = JPEG_LOSSLESS | {f"{_BASE}.4.50", JPEG_EXTENDED}
 JPEG_LS = frozenset(f"{_BASE}.4.{number}" for number in (80, 81))
-JPEG_2000 = frozenset(f"{_BASE}.4.{number}" for number in (90, 91, 201, 202, 203))
+HTJ2K = frozenset(f"{_BASE}.4.{number}" for number in (201, 202, 203))
+JPEG_2000 = HTJ2K | {f"{_BASE}.4.90", f"{_BASE}.4.91"}
 PLUGINS = {
     **dict.fromkeys(JPEG, "pillow"),
     **dict.fromkeys(JPEG_LS, "pyjpegls"),
@@ -84,6 +85,8 @@ def _decode_compressed(
     if syntax in JPEG_LS and jpeg.END_OF_IMAGE not in frame:
         # CharLS refuses it as well, after some seconds.
         raise UnreadableImage("formats.dicom_frame_damaged")
+    if syntax in JPEG_2000 - HTJ2K:
+        frames.check_j2k_data(frame)
     declared = layout
     layout = _widened(layout, precision)
     if syntax in JPEG:
