@@ -30,6 +30,7 @@ function pictureKind(bytes) {
 }
 
 async function intactPicture(bytes) {
+  if (String.fromCharCode(...bytes.subarray(128, 132)) === "DICM") return null;
   const kind = pictureKind(bytes);
   if (kind === "jpeg") return intactJpeg(bytes);
   return kind === "png" ? intactPng(bytes) : null;

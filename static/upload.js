@@ -81,8 +81,10 @@ function uploadPage(form) {
     const body = new FormData(form);
     clearError();
     showStep("Preparing the picture …");
+    let picture = null;
     try {
-      body.set("file", await shrunk(file), "picture");
+      picture = await shrunk(file);
+      body.set("file", picture, "picture");
     } catch {
       showStep("");
       showError("The file cannot be read any more. Choose it again.");
@@ -92,7 +94,7 @@ function uploadPage(form) {
     sending.open("POST", form.action);
     sending.setRequestHeader("Accept", "text/html");
     sending.responseType = "document";
-    sending.upload.addEventListener("progress", showProgress);
+    sending.upload.addEventListener("progress", (event) => showProgress(event, file, picture));
     sending.upload.addEventListener("load", () => showStep("Checking the X-ray …"));
     sending.addEventListener("load", () => showAnswer(sending.status, sending.response));
     sending.addEventListener("error", () => showError(lostConnection(), { kept: true }));
@@ -101,11 +103,12 @@ function uploadPage(form) {
     sending.send(body);
   }
 
-  function showProgress(event) {
+  function showProgress({ loaded, total }, file, picture) {
     const megabytes = (bytes) => (bytes / 2 ** 20).toFixed(1);
-    progress.max = event.total;
-    progress.value = event.loaded;
-    find("sent").textContent = `${megabytes(event.loaded)} of ${megabytes(event.total)} MB`;
+    const smaller = picture === file ? "" : `, made smaller from ${megabytes(file.size)} MB`;
+    progress.max = total;
+    progress.value = loaded;
+    find("sent").textContent = `${megabytes(loaded)} of ${megabytes(total)} MB${smaller}`;
   }
 
   function lostConnection() {
