@@ -137,6 +137,20 @@ def test_a_client_that_stops_sending_gets_408(four):
     assert '"timeout"' in answer
 
 
+def test_a_slow_line_that_goes_on_is_answered(four):
+    def pieces() -> Iterator[bytes]:
+        content = form(radiograph())
+        assert len(content) > 20_000
+        for start in range(0, len(content), 5000):
+            time.sleep(0.6)
+            yield content[start : start + 5000]
+
+    began = time.monotonic()
+    answer = requests.post(f"{four.url}/predict", data=pieces(), headers=MULTIPART, timeout=60)
+    assert answer.status_code == 200
+    assert time.monotonic() - began > 2, "longer than the server lets an upload pause"
+
+
 def test_a_connection_outlives_an_upload(four):
     with requests.Session() as client:
         for _ in range(3):
