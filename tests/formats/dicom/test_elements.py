@@ -116,6 +116,18 @@ def test_a_damaged_deflated_stream_is_refused():
             decode(damaged)
 
 
+@pytest.mark.parametrize("surplus", ["packed", "unpacked"])
+def test_deflated_data_after_its_end_is_refused(surplus):
+    content, plain = draw_dicom(syntax="deflated"), without_meta(draw_dicom(syntax="explicit"))
+    start = 144 + struct.unpack_from("<L", content, 140)[0]
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    longer = packer.compress(plain + plain[-100:]) + packer.flush()
+    damaged = content + b"\x99" * 9 if surplus == "packed" else content[:start] + longer
+    with pytest.raises(UnreadableImage, match="data after its"):
+        decode(damaged)
+    assert decode(content + b"\0").width == 32
+
+
 def test_deflated_content_unpacks_as_by_zlib():
     content, plain = draw_dicom(syntax="deflated"), draw_dicom(syntax="explicit")
     start = 144 + struct.unpack_from("<L", content, 140)[0]

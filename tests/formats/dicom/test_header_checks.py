@@ -22,7 +22,7 @@ def noticed(content: bytes) -> list[str]:
 @pytest.mark.parametrize("syntax", ["explicit", "rle"])
 @pytest.mark.parametrize(
     ("rows", "columns"),
-    [(90, 240), (60, 360), (360, 60), (120, 180), (181, 119), (178, 121), (175, 123)],
+    [(90, 240), (60, 360), (360, 60), (120, 180), (181, 119), (178, 121), (175, 123), (140, 154)],
 )
 def test_rows_of_another_length_are_refused(syntax, rows, columns):
     flat = STORED.ravel()
@@ -100,6 +100,23 @@ def test_black_beside_white_is_no_wrong_sign(signed):
     stored[:, :40:2] = stored.min()
     stored[:, 1:40:2] = stored.max()
     content = draw_dicom(stored)
+    np.testing.assert_allclose(decode(content).pixels, stretched(stored), atol=1e-6)
+    assert not noticed(content)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+def test_a_wrong_byte_order_is_read_the_other_way(signed, bits):
+    stored = draw_stored(bits, signed=signed, height=HEIGHT, width=WIDTH)
+    content = draw_dicom(stored.byteswap(), bits=bits)
+    np.testing.assert_allclose(decode(content).pixels, stretched(stored), atol=1e-6)
+    assert noticed(content) == ["byte_order"]
+
+
+@pytest.mark.parametrize("shift", [0, 8])
+def test_values_of_one_byte_keep_their_order(shift):
+    stored = draw_stored(8, height=HEIGHT, width=WIDTH) << shift
+    content = draw_dicom(stored, bits=16)
     np.testing.assert_allclose(decode(content).pixels, stretched(stored), atol=1e-6)
     assert not noticed(content)
 

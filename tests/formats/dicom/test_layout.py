@@ -53,7 +53,7 @@ def test_one_sample_of_no_name_is_monochrome2(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [("MONOCHROME 1", None), ("monochrome_1", None), ("MONOCHROME", "INVERSE")]
+    ("name", "shape"), [("MONOCHROME 1", None), ("MONOCHROME_1", None), ("MONOCHROME", "INVERSE")]
 )
 def test_a_misspelt_monochrome1_is_inverted(name, shape):
     options = {"PresentationLUTShape": shape} if shape else {}

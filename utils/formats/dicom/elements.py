@@ -79,9 +79,7 @@ class DicomFile:
 
     def note(self, key: str, **facts: object) -> None:
         """Add a notice about the header; ``key`` is a sentence of formats.toml."""
-        notice = Notice("header_contradiction", f"formats.{key}", facts)
-        if notice not in self.notices:
-            self.notices.append(notice)
+        self.notices.append(Notice("header_contradiction", f"formats.{key}", facts))
 
     def text(self, tag: int) -> str:
         """Return the first of an element's strings, "" where it is missing or empty."""
@@ -109,10 +107,8 @@ class DicomFile:
     def first_item(self, tag: int) -> DicomFile | None:
         """Return a sequence's first item, None where there is no item."""
         element = self.elements.get(tag)
-        if element is None:
-            return None
-        end, start = element.end or len(self.content), element.start + 8
-        if start > end:
+        end, start = (element.end or len(self.content), element.start + 8) if element else (0, 1)
+        if element is None or start > end:
             return None
         marker, length = self.tag_and_length(element.start, element.encoding)
         if marker != ITEM:
@@ -294,6 +290,10 @@ def _inflate(content: bytes, position: int, limits: Limits) -> bytes:
             raise TooLarge("formats.dicom_deflated_too_large", limit=limits.max_bytes / 2**20)
         if not ended:
             raise UnreadableImage("formats.dicom_deflated_ends_early")
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max(1, length))
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        unpacked = stream.decompress(packed, length + 1)
+        if stream.unused_data.strip(b"\0"):
+            raise UnreadableImage("formats.dicom_deflated_damaged", reason="data after its end")
+        return unpacked
     except zlib.error as error:
         raise UnreadableImage("formats.dicom_deflated_damaged", reason=error) from error

@@ -29,6 +29,8 @@ _NEAR_RATIO, _PART_RATIO, _FAR_RATIO = 0.87, 0.95, 0.5
 _CARRY = 0.1
 # Neighbours that show it, and jumps over half of the range of values read with the wrong sign: a row.
 _A_ROW = 0.25
+# Roughness in the other byte order, of that in the declared one, below which it is the true one.
+_ROUGHNESS = 0.5
 # Mean difference between colours of a grey picture.
 _GREY = 2.0
 
@@ -45,7 +47,12 @@ def check_row_length(samples: np.ndarray) -> None:
     if columns < 8 * _NEAR or longest * 2 > flat.size:
         return
     near = [columns + step for step in range(-_NEAR, _NEAR + 1) if step]
-    near += [length for length in _likely_lengths(flat, columns) if length % columns]
+    # Beside two rows lies what interlaced rows have in common.
+    near += [
+        length
+        for length in _likely_lengths(flat, columns)
+        if _NEAR < length % columns < columns - _NEAR
+    ]
     parts = [columns // count for count in (2, 3, 4)]
     far = {rows, *(columns * times for times in (2, 3, 4))} - {columns}
     step = max(1, (flat.size - longest) // _SAMPLES)
@@ -77,19 +84,25 @@ def read_stored_bits(
 ) -> tuple[np.ndarray, PixelLayout]:
     """Cut the stored values out of unsigned samples (rows, columns), and amend the layout by them.
 
-    Other bits may hold overlays. The header is amended, and that noted, where the high bit has nothing below
-    it or nothing at it, where the bits above the stored ones belong to the same numbers, and where only the
-    other sign saves the picture from jumps between black and white.
+    Other bits may hold overlays. The header is amended, and that noted, where words in the other byte order
+    are far smoother, where the high bit has nothing below it or nothing at it, where the bits above the
+    stored ones belong to the same numbers, and where only the other sign saves the picture from jumps
+    between black and white.
 
     Returns:
         uint16 or int16 (rows, columns) between ``lowest`` and ``highest`` of the layout, which comes second.
     """
     words = words.astype(np.uint16, copy=False)
+    step = max(1, math.isqrt(words.size // _SAMPLES))
+    if layout.allocated == 16:
+        lines = words[::step]
+        if _roughness(lines.byteswap()) < _ROUGHNESS * _roughness(lines):
+            words = words.byteswap()
+            file.note("dicom_byte_order")
     used = int(np.bitwise_or.reduce(words, axis=None))
     if layout.high_bit + 1 > layout.stored and used < 1 << layout.stored:
         layout = replace(layout, high_bit=layout.stored - 1)
         file.note("dicom_high_bit", stored=layout.stored)
-    step = max(1, math.isqrt(words.size // _SAMPLES))
     lines = words[::step]
     whole = replace(layout, stored=layout.allocated, high_bit=layout.allocated - 1)
     extended = layout.signed and np.array_equal(cut_bits(lines, layout), cut_bits(lines, whole))
@@ -147,6 +160,14 @@ def settle_colours(
     if photometric != layout.photometric:
         file.note("dicom_photometric", found=layout.photometric, assumed=photometric)
     return declared, replace(layout, photometric=photometric)
+
+
+def _roughness(words: np.ndarray) -> float:
+    """Return the mean difference of neighbours in a row over the standard deviation, by the better sign."""
+    return min(
+        float(np.abs(np.diff(values, axis=1)).mean() / max(values.std(), 1e-6))
+        for values in (words.astype(np.float32), words.view(np.int16).astype(np.float32))
+    )
 
 
 def _carry(lines: np.ndarray, layout: PixelLayout, whole: PixelLayout) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
 from utils.formats import channels, jpeg
 from utils.formats.dicom import frames, gdcm_codec, header_checks
-from utils.formats.dicom.elements import DicomFile
+from utils.formats.dicom.elements import DEFLATED, DicomFile
 from utils.formats.dicom.layout import PixelLayout
 from utils.formats.dicom.tags import Tag, uid_name
 from utils.formats.jpeg_markers import read_markers
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _BASE = "1.2.840.10008.1.2"
 NATIVE = frozenset((_BASE, f"{_BASE}.1", f"{_BASE}.1.99", f"{_BASE}.2", ""))
+# Digital signatures and trailing padding may come after the pixel data.
+_LAST_ELEMENTS = (b"\xfa\xff\xfa\xff", b"\xfc\xff\xfc\xff")
 RLE = f"{_BASE}.5"
 JPEG_EXTENDED = f"{_BASE}.4.51"
 JPEG_LOSSLESS = frozenset(f"{_BASE}.4.{number}" for number in (57, 70))
@@ -181,6 +183,10 @@ def _native(file: DicomFile, layout: PixelLayout) -> np.ndarray:
     # An odd length is padded to an even one.
     if length > layout.bytes + layout.bytes % 2:
         _check_excess(file, layout, length)
+    after = file.content[element.start + length :][:4]
+    if file.transfer_syntax == DEFLATED and after.strip(b"\0") and after not in _LAST_ELEMENTS:
+        # A deflated stream has no checksum: damage shows by its length, mostly.
+        raise UnreadableImage("formats.dicom_deflated_damaged", reason="data after its pixels")
     order = element.encoding.order
     dtype = np.dtype(np.uint8) if layout.allocated == 8 else np.dtype(f"{order}u2")
     count = layout.rows * layout.columns * layout.samples
@@ -200,7 +206,7 @@ def _check_excess(file: DicomFile, layout: PixelLayout, length: int) -> None:
     row, column = layout.bytes // layout.rows, layout.bytes // layout.columns
     end = file.elements[Tag.PIXEL_DATA].start + length
     padded = len(set(file.content[end - excess : end])) == 1
-    if excess % row == 0 or excess % column == 0 or (excess > row and not padded):
+    if not padded and (excess > row or excess % row == 0 or excess % column == 0):
         raise UnreadableImage("formats.dicom_pixels_too_long", needed=layout.bytes, found=length)
     file.note("dicom_excess", excess=excess)
 
