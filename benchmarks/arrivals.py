@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -159,7 +159,8 @@ def send(predictor: Predictor, radiographs: Radiographs, ways: Sequence[Way], da
     with ThreadPoolExecutor(WORKERS) as pool:
         for way in tqdm([UPRIGHT, *ways], unit="way"):
             answers = [
-                list(pool.map(partial(_sent, predictor, way), range(len(group)), group))
+                # The files are made by this thread: not every encoder may run in two.
+                list(pool.map(partial(outcome, predictor), _files(way, group)))
                 for group in (radiographs.fractures, radiographs.normals)
             ]
             results.append(WayResult.of(way, *answers))
@@ -174,10 +175,10 @@ def send(predictor: Predictor, radiographs: Radiographs, ways: Sequence[Way], da
     return Battery(facts, upright, rest)
 
 
-def _sent(predictor: Predictor, way: Way, number: int, grey: np.ndarray) -> Outcome:
-    """Send one radiograph in one way; its random numbers depend on both alone."""
-    random = np.random.default_rng([zlib.crc32(way.name.encode()), number])
-    return outcome(predictor, way.send(grey, random))
+def _files(way: Way, greys: Sequence[np.ndarray]) -> Iterator[bytes]:
+    """Yield radiographs sent in one way; the random numbers depend on the way's name and the place."""
+    for number, grey in enumerate(greys):
+        yield way.send(grey, np.random.default_rng([zlib.crc32(way.name.encode()), number]))
 
 
 def _matches(way: Way, pattern: re.Pattern[str] | None) -> bool:
