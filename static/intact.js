@@ -2,8 +2,11 @@
 // word; the server refuses it, so it has to see it as it is. Only what is proved whole here may be shrunk.
 "use strict";
 
-// Segments of a baseline JPEG; other kinds are not looked at. Source: ITU-T T.81, annexes B and F.
-const JPEG = { frames: [0xc0, 0xc1], otherFrames: /^(c[2-35-79-bd-f])$/, tables: 0xc4, interval: 0xdd, scan: 0xda, end: 0xd9 };
+// Markers of a baseline JPEG. Source: ITU-T T.81, annexes B and F.
+const JPEG = { frames: [0xc0, 0xc1], tables: 0xc4, end: 0xd9, scan: 0xda, interval: 0xdd, profile: 0xe2 };
+// Those of other kinds, progressive ones among them, those without a segment, and fill bytes.
+const isForeign = (marker) =>
+  marker < 0xc0 || (marker > 0xc1 && marker < 0xd9 && marker !== JPEG.tables) || marker === 0xff;
 // What asks for more than the samples as they are: transparency, orientation, animation, colour management.
 const PNG_CHUNKS_TO_KEEP = ["tRNS", "eXIf", "acTL", "iCCP", "gAMA"];
 
@@ -16,13 +19,11 @@ function intactJpeg(bytes) {
   let interval = 0;
   let profile = false;
   let at = 2;
-  while (at + 4 <= bytes.length || bytes[at + 1] === JPEG.end) {
+  while (bytes[at] === 0xff && bytes[at + 1] !== JPEG.end) {
     const marker = bytes[at + 1];
-    if (bytes[at] !== 0xff) return null;
-    if (marker === JPEG.end) break;
     const start = at + 4;
     at += 2 + word(at + 2);
-    if (at > bytes.length || at < start || JPEG.otherFrames.test(marker.toString(16))) return null;
+    if (at > bytes.length || at < start || isForeign(marker)) return null;
     if (JPEG.frames.includes(marker)) {
       if (frame || bytes[start] !== 8) return null;
       frame = { height: word(start + 1), width: word(start + 3), components: new Map() };
@@ -33,7 +34,7 @@ function intactJpeg(bytes) {
       for (let table = start; table < at; ) table = readHuffmanTable(bytes, table, tables);
     } else if (marker === JPEG.interval) {
       interval = word(start);
-    } else if (marker === 0xe2 && String.fromCharCode(...bytes.subarray(start, start + 11)) === "ICC_PROFILE") {
+    } else if (marker === JPEG.profile && String.fromCharCode(...bytes.subarray(start, start + 11)) === "ICC_PROFILE") {
       profile = true;
     } else if (marker === JPEG.scan) {
       if (!frame) return null;
@@ -50,7 +51,7 @@ function intactJpeg(bytes) {
       if (at < 0) return null;
     }
   }
-  if (bytes[at + 1] !== JPEG.end || !frame || scanned.size !== frame.components.size) return null;
+  if (bytes[at] !== 0xff || !frame || scanned.size !== frame.components.size) return null;
   // Grey levels with a profile, and inks, are converted differently by browsers.
   if (frame.components.size !== 3 && (frame.components.size !== 1 || profile)) return null;
   return { width: frame.width, height: frame.height };

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import read
+from tests.support.browser import findings, read
 
 pytestmark = pytest.mark.slow
 
@@ -28,12 +28,13 @@ def chosen_names(page) -> list[str]:
 def test_the_upload_is_shown_as_it_goes(page, site, files):
     page.goto(site)
     page.set_input_files("#file", files / "large.png")
-    slow_line(page, 500_000)
+    slow_line(page, 200_000)
     page.click("#send")
     page.wait_for_selector("#progress[value]")
     assert page.inner_text("#send-text") == "Sending the picture …"
     assert re.fullmatch(r"\d\.\d of 2\.0 MB", page.inner_text("#sent"))
     assert page.is_disabled("#file")
+    assert findings(page) == []
     slow_line(page, 0)
     page.wait_for_selector("#verdict")
 
