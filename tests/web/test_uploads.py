@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import re
@@ -16,7 +15,7 @@ import pytest
 
 from tests.conftest import missing
 from tests.support.dicom_uploads import dicom
-from tests.support.serving import PAGE, radiograph, send, settings, shared_app
+from tests.support.serving import radiograph, send, settings, shared_app
 from utils.errors import SetupError
 from utils.web import uploads
 from utils.web.app import create_app
@@ -38,26 +37,6 @@ def test_a_raw_body_is_refused_with_advice(client):
     answer = client.post("/predict", data=radiograph(), content_type="image/png")
     assert answer.status_code == 400
     assert "is image/png, not a form: send multipart/form-data" in answer.json["error"]["message"]
-
-
-@pytest.mark.parametrize("page", [False, True], ids=["script", "browser"])
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-def test_a_compressed_body_is_415(client, coding, page):
-    answer = client.post(
-        "/predict",
-        data=gzip.compress(b"--x--"),
-        content_type="multipart/form-data; boundary=x",
-        headers={"Content-Encoding": coding} | (PAGE if page else {}),
-    )
-    assert answer.status_code == 415
-    assert f"compressed ({coding})" in answer.text
-    assert "unsupported_coding" in answer.text
-
-
-def test_an_identity_coding_changes_nothing(client):
-    form = {"file": (io.BytesIO(radiograph()), "a.png")}
-    answer = client.post("/predict", data=form, headers={"Content-Encoding": "identity"})
-    assert answer.status_code == 200
 
 
 def test_a_file_in_another_part_is_named(client):

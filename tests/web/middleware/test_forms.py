@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import struct
 import zlib
 
 import pytest
 
-from tests.support.serving import radiograph
+from tests.support.serving import PAGE, radiograph
 
 
 def large_png() -> bytes:
@@ -56,6 +57,26 @@ def test_a_missing_boundary_is_named(client, boundary):
     answer = post(client, headers, radiograph(), boundary)
     assert (answer.status_code, answer.json["error"]["code"]) == (400, "bad_form")
     assert answer.json["error"]["message"].startswith("no boundary")
+
+
+@pytest.mark.parametrize("page", [False, True], ids=["script", "browser"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_compressed_body_is_415(client, coding, page):
+    answer = client.post(
+        "/predict",
+        data=gzip.compress(b"--x--"),
+        content_type="multipart/form-data; boundary=x",
+        headers={"Content-Encoding": coding} | (PAGE if page else {}),
+    )
+    assert answer.status_code == 415
+    assert f"compressed ({coding})" in answer.text
+    assert "unsupported_coding" in answer.text
+
+
+def test_an_identity_coding_changes_nothing(client):
+    form = {"file": (io.BytesIO(radiograph()), "a.png")}
+    answer = client.post("/predict", data=form, headers={"Content-Encoding": "identity"})
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("coding", ["base64", "quoted-printable"])
