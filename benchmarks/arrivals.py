@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import sys
 import zlib
+from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def main() -> int:
     add("--model", type=Path, default=ROOT / "models" / "best_model.h5", help="the bundle")
     add("--cache", type=Path, default=DEFAULT_CACHE, help="prepared images")
     add("--limit", type=whole_number(1), default=LIMIT, help="fractures at most")
-    add("--ways", type=re.compile, metavar="REGEX", help="ways whose name or kind it matches")
+    add("--ways", type=pattern_of, metavar="REGEX", help="ways whose name or kind it matches")
     add("--json", type=Path, metavar="FILE", help="also write the results into this file")
     flags = make.parse_args()
     predictor = load_predictor(flags.model, streams=WORKERS)
@@ -179,6 +180,14 @@ def _files(way: Way, greys: Sequence[np.ndarray]) -> Iterator[bytes]:
     """Yield radiographs sent in one way; the random numbers depend on the way's name and the place."""
     for number, grey in enumerate(greys):
         yield way.send(grey, np.random.default_rng([zlib.crc32(way.name.encode()), number]))
+
+
+def pattern_of(text: str) -> re.Pattern[str]:
+    """Return the argparse type of a regular expression."""
+    try:
+        return re.compile(text)
+    except re.error as fault:
+        raise ArgumentTypeError(f"{text!r} is no regular expression: {fault}") from fault
 
 
 def _matches(way: Way, pattern: re.Pattern[str] | None) -> bool:

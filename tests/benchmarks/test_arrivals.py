@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import csv
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.arrivals import BESIDE, LONGEST_SIDE, Radiographs, chosen, read_grey, send
+from benchmarks.arrivals import (
+    BESIDE,
+    LONGEST_SIDE,
+    Radiographs,
+    chosen,
+    pattern_of,
+    read_grey,
+    send,
+)
 from benchmarks.outcomes import SILENT, Outcome, outcome, share
 from benchmarks.ways import all_ways
 from config import ROOT
@@ -84,6 +93,12 @@ def test_large_radiographs_are_shrunk(tmp_path):
         grey = read_grey(file)
         assert (grey.shape, grey.dtype) == (shape, np.uint8)
         assert max(grey.shape) <= LONGEST_SIDE
+
+
+def test_a_way_is_named_by_an_expression():
+    with pytest.raises(ArgumentTypeError, match="no regular expression"):
+        pattern_of("(")
+    assert pattern_of("DICOM|PNG").search("8-bit PNG")
 
 
 @pytest.mark.slow

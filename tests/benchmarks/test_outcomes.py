@@ -11,6 +11,7 @@ import pytest
 from benchmarks import robustness
 from benchmarks.bars import failed
 from benchmarks.outcomes import Outcome, WayResult, outcome, outcome_of, share, totals
+from benchmarks.performance import filled
 from benchmarks.robustness import Battery
 from tests.support.bundles import tiny_bundle
 from utils.inference.input_warnings import InputWarning
@@ -86,6 +87,11 @@ def test_the_document_holds_every_way(tmp_path, monkeypatch):
     saved = json.loads((tmp_path / "arrivals.json").read_text())
     assert saved["ways"][1]["fractures"]["normal"] == 2
     assert len(saved["totals"]) == 6
+
+
+def test_the_document_has_its_section():
+    text = robustness.DOCUMENT.read_text(encoding="utf-8")
+    assert "\nshort\n" in filled(text, "arrivals", "short")
 
 
 def test_without_everyday_ways_there_are_no_totals():
