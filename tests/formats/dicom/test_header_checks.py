@@ -77,6 +77,13 @@ def test_white_above_the_stored_bits_is_white(stored):
     assert noticed(content) == ["stored_values"]
 
 
+@pytest.mark.parametrize("stored", [2, 3])
+def test_values_below_the_stored_bits_are_read(stored):
+    content = draw_dicom(STORED << 2, BitsStored=stored, HighBit=13)
+    np.testing.assert_allclose(decode(content).pixels, stretched(STORED), atol=1e-3)
+    assert noticed(content) == ["stored_values"]
+
+
 def test_an_overlay_above_the_stored_bits_is_cut():
     overlay = np.zeros_like(STORED)
     overlay[20:160:3, 10:100] = 0x8000

@@ -84,8 +84,9 @@ EVEN = np.ones(1000, int)
         ((RAMP > 0.5).astype(float), False),
         (np.clip(RAMP * 2.5, 0, 1), False),
         (np.clip(RAMP * 2.5 - 1.5, 0, 1), True),
+        (np.clip(RAMP - 0.6, 0, 1), False),
     ],
-    ids=["ramp", "inverse", "dim", "flat", "black", "binary", "burnt", "dark"],
+    ids=["ramp", "inverse", "dim", "flat", "black", "binary", "burnt", "dark", "shifted"],
 )
 def test_what_keeps_contrast_fits(brightness, kept):
     assert fits(brightness, EVEN) is kept

@@ -104,6 +104,13 @@ def read_stored_bits(
         layout = replace(layout, high_bit=layout.stored - 1)
         file.note("dicom_high_bit", stored=layout.stored)
     lines = words[::step]
+    shift = layout.high_bit + 1 - layout.stored
+    if shift:
+        below = replace(layout, stored=shift, high_bit=shift - 1)
+        full = replace(layout, stored=layout.high_bit + 1)
+        if _carry(lines, below, full) > _CARRY:
+            file.note("dicom_stored_values", stored=layout.stored)
+            layout = full
     whole = replace(layout, stored=layout.allocated, high_bit=layout.allocated - 1)
     extended = layout.signed and np.array_equal(cut_bits(lines, layout), cut_bits(lines, whole))
     if used >> layout.stored and layout.high_bit + 1 == layout.stored and not extended:

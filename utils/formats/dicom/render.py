@@ -24,8 +24,12 @@ BAND_ROWS = 256
 _MARGIN = 0.25
 # Share of the picture's edge that padding takes at least, where the header does not declare it.
 _PADDED_EDGE = 0.2
+# Share of the robust range that a Modality LUT must keep apart: it covers all values that a detector has.
+_LEAST_MODALITY = 0.75
 # A declared padding range of more values than this may be wrong; a picture has more.
 _PADDING_VALUES = 16
+# It is wrong if it covers more than this share of all values.
+_MOST_PADDING = 0.125
 
 
 def render(samples: np.ndarray, file: DicomFile, layout: PixelLayout) -> np.ndarray:
@@ -77,7 +81,7 @@ def _declared_padding(
     padding = (values >= low) & (values <= high)
     occurring = np.flatnonzero(counts)
     padded = int(padding[occurring].sum())
-    if padded > _PADDING_VALUES and 2 * padded > len(occurring):
+    if padded > max(_PADDING_VALUES, _MOST_PADDING * len(occurring)):
         file.note("dicom_padding_ignored", low=low, high=high)
         return nothing
     return padding
@@ -200,7 +204,7 @@ def _modality_values(
             low, high = (int(position) for position in robust_range(sample))
             core = slice(low, high + 1)
             spread = windowing.stretch(shown, shown[core].min(), shown[core].max())
-            if windowing.fits(spread[core], counts[core]):
+            if windowing.fits(spread[core], counts[core], _LEAST_MODALITY):
                 return shown
         file.note("dicom_modality_table_ignored")
     slope, intercept = file.number(Tag.SLOPE), file.number(Tag.INTERCEPT)

@@ -15,7 +15,9 @@ WINDOW_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _FRACTION_WIDTH = 16.0
 # A display transformation that fits the pixels spreads their robust range over this share of the brightness
 # at least, and keeps this share of the range away from plain black and white.
-_LEAST_CONTRAST, _LEAST_KEPT = 0.25, 0.25
+_LEAST_CONTRAST, LEAST_KEPT = 0.25, 0.25
+# Where it keeps less than half of the range in less than so much of the brightness, it is shifted.
+_SHIFTED_KEPT, _SHIFTED_CONTRAST = 0.5, 0.6
 # It burns at most this share of the range to white, or this share of the pixels.
 _MOST_BURNT, _MOST_BURNT_PIXELS = 0.5, 0.1
 _PLAIN = 0.002
@@ -132,19 +134,21 @@ def stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip((values - low) / (high - low), 0.0, 1.0)
 
 
-def fits(brightness: np.ndarray, counts: np.ndarray) -> bool:
+def fits(brightness: np.ndarray, counts: np.ndarray, least_kept: float = LEAST_KEPT) -> bool:
     """Return whether a display transformation keeps the contrast of the pixels.
 
     Args:
         brightness: (values,) that it gives to the values of the pixels' robust range, bone bright.
         counts: pixels of each value.
+        least_kept: share of the range to be kept away from its lowest and highest brightness.
     """
     low, high = float(brightness.min()), float(brightness.max())
     if high - low < _LEAST_CONTRAST:
         return False
     white = brightness >= high - _PLAIN
     plain = white | (brightness <= low + _PLAIN)
-    if 1.0 - plain.mean() < _LEAST_KEPT:
+    kept = 1.0 - float(plain.mean())
+    if kept < least_kept or (kept < _SHIFTED_KEPT and high - low < _SHIFTED_CONTRAST):
         return False
     burnt_pixels = counts[white].sum() / max(1, counts.sum())
     return bool(white.mean() <= _MOST_BURNT or burnt_pixels <= _MOST_BURNT_PIXELS)
