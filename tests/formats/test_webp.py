@@ -81,3 +81,11 @@ def test_a_frame_alone_in_an_animation_is_read():
     body += b"ANMF" + struct.pack("<I", len(frame)) + frame
     animation = b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
     np.testing.assert_array_equal(decode(animation).pixels, decode(content).pixels)
+
+
+@pytest.mark.parametrize("tail", [0, 30, 120], ids=["none", "some", "much"])
+@pytest.mark.parametrize("options", [{"quality": 75}, {"lossless": True, "method": 1}])
+def test_a_whole_picture_with_a_flat_end_is_read(options, tail):
+    picture = LARGE.copy()
+    picture[len(picture) - tail :] = 0
+    assert decode(encode(picture, "WEBP", **options)).pixels.shape == LARGE.shape

@@ -10,13 +10,14 @@ from __future__ import annotations
 import io
 import struct
 
+import numpy as np
 from PIL import WebPImagePlugin
 
 from utils.errors import NotARadiograph, UnreadableImage
 from utils.formats import raster
 from utils.imaging.radiograph import Limits, Radiograph
 
-# Without its last 4 bytes no coded data of libwebp can be decoded; other encoders may pad it with a few more.
+# At most 4 bytes at the end of libwebp's coded data are padding; other encoders may add a few more.
 _LAST_BYTES = 8
 
 
@@ -34,23 +35,24 @@ def read_webp(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
         if image.n_frames > 1:
             raise NotARadiograph("formats.animated", format="WebP")
         radiograph = raster.radiograph(image, "webp")
-        if _leaves_data_unread(content):
+        if _leaves_data_unread(content, np.asarray(image)):
             raise UnreadableImage("formats.webp_unread")
         return radiograph
 
 
-def _leaves_data_unread(content: bytes) -> bool:
-    """Return whether the picture can be decoded without its last bytes."""
+def _leaves_data_unread(content: bytes, pixels: np.ndarray) -> bool:
+    """Return whether the picture (height, width, channels) is the same without its last bytes."""
     kind, data = _coded_data(content)
-    data = data[:-_LAST_BYTES]
+    # Lossy data ends early without them; in lossless data libwebp may read zeros, so they are inverted.
+    inverted = bytes(255 - byte for byte in data[-_LAST_BYTES:]) if kind == b"VP8L" else b""
+    data = data[:-_LAST_BYTES] + inverted
     chunk = b"WEBP" + kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+    content = b"RIFF" + struct.pack("<I", len(chunk)) + chunk
     try:
-        WebPImagePlugin.WebPImageFile(
-            io.BytesIO(b"RIFF" + struct.pack("<I", len(chunk)) + chunk)
-        ).load()
+        without = np.asarray(WebPImagePlugin.WebPImageFile(io.BytesIO(content)))
     except (OSError, SyntaxError):
         return False
-    return True
+    return np.array_equal(without[..., :3], pixels[..., :3])
 
 
 def _coded_data(content: bytes) -> tuple[bytes, bytes]:
