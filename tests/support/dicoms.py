@@ -32,6 +32,7 @@ from pydicom.uid import (
 )
 
 from tests.support.pictures import draw_radiograph
+from utils.formats import decode
 
 COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -201,6 +202,11 @@ def stretched(stored: np.ndarray) -> np.ndarray:
     """Return what is shown where no window is given: lowest value black, highest white."""
     values = stored.astype(np.float64)
     return (values - values.min()) / (values.max() - values.min())
+
+
+def noticed(content: bytes) -> list[str]:
+    """Return the notices of a file's decoding, by the ends of their sentences' keys."""
+    return [notice.key.removeprefix("formats.dicom_") for notice in decode(content).notices]
 
 
 def table_item(first: int, entries: np.ndarray, bits: int, *, signed: bool = False) -> Sequence:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.dicoms import SECONDARY_CAPTURE, draw_dicom, draw_stored, stretched
+from tests.support.dicoms import SECONDARY_CAPTURE, draw_dicom, draw_stored, noticed, stretched
 from tests.support.pictures import draw_radiograph
 from utils.errors import UnreadableImage
 from utils.formats import decode
 
 HEIGHT, WIDTH = 180, 120
 STORED = draw_stored(12, height=HEIGHT, width=WIDTH)
-
-
-def noticed(content: bytes) -> list[str]:
-    """Return the keys of a file's notices."""
-    return [notice.key.removeprefix("formats.dicom_") for notice in decode(content).notices]
 
 
 @pytest.mark.parametrize("syntax", ["explicit", "rle"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.dicoms import SECONDARY_CAPTURE, build, draw_dicom, draw_stored, write
+from tests.support.dicoms import SECONDARY_CAPTURE, build, draw_dicom, draw_stored, noticed, write
 from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
 from utils.formats import decode
 
@@ -38,11 +38,6 @@ def test_a_report_without_pixels_is_refused():
 def test_other_layouts_are_refused(options):
     with pytest.raises(UnsupportedFormat, match="read"):
         decode(draw_dicom(**options))
-
-
-def noticed(content: bytes) -> list[str]:
-    """Return the keys of a file's notices."""
-    return [notice.key.removeprefix("formats.dicom_") for notice in decode(content).notices]
 
 
 @pytest.mark.parametrize("name", [None, "", "MONOCHROME", "MONOCHROME 2", "GRAYSCALE", "RGB"])

@@ -18,6 +18,7 @@ from tests.support.dicoms import (
     draw_dicom,
     draw_stored,
     frame_of,
+    noticed,
     stretched,
     with_frame,
     write,
@@ -182,11 +183,6 @@ def test_the_padding_byte_is_no_pixel():
         decode(draw_dicom(short_by_a_column, bits=8, Columns=32))
 
 
-def noticed(content: bytes) -> list[str]:
-    """Return the keys of a file's notices."""
-    return [notice.key.removeprefix("formats.dicom_") for notice in decode(content).notices]
-
-
 @pytest.mark.parametrize("excess", [2, 30, 1000, 4098])
 def test_bytes_after_the_pixels_are_ignored(excess):
     dataset = build(draw_stored())
@@ -228,3 +224,23 @@ def test_eight_bits_under_a_header_of_twelve(syntax):
     pixels = decode(stream.getvalue()).pixels
     assert np.abs(pixels - stretched(stored)).max() < 0.04
     assert noticed(stream.getvalue()) == ["window_ignored"]
+
+
+@pytest.mark.parametrize("syntax", ["jpeg_2000", "jpeg_ls", "jpeg_lossless"])
+def test_a_compressed_frame_of_wrong_sign_keeps_white(syntax):
+    stored = draw_stored(12, height=120, width=100)
+    content = draw_dicom(stored, syntax=syntax)
+    start = content.index(b"\x28\0\x03\x01US\2\0") + 8
+    content = content[:start] + b"\1\0" + content[start + 2 :]
+    np.testing.assert_allclose(decode(content).pixels, stretched(stored), atol=1e-6)
+    assert noticed(content) in (["sign"], ["precision"])
+
+
+@pytest.mark.parametrize("syntax", ["jpeg_2000", "jpeg_ls"])
+def test_a_lossless_codec_is_never_clipped(syntax):
+    stored = draw_stored(10) + np.uint16(60)
+    content = draw_dicom(stored, syntax=syntax)
+    assert stored.max() > 960
+    start = content.index(b"\x28\0\x01\x01US\2\0") + 8
+    content = content[:start] + b"\x09\0" + content[start + 2 :]
+    np.testing.assert_allclose(decode(content).pixels, stretched(stored), atol=1e-6)

@@ -10,7 +10,14 @@ from pydicom import dcmread
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 
-from tests.support.dicoms import draw_dicom, draw_stored, read_sample, stretched, table_item
+from tests.support.dicoms import (
+    draw_dicom,
+    draw_stored,
+    noticed,
+    read_sample,
+    stretched,
+    table_item,
+)
 from utils.errors import NotARadiograph
 from utils.formats import decode
 
@@ -122,11 +129,6 @@ def test_a_picture_that_is_all_padding_is_refused():
     content = draw_dicom(np.full((40, 32), 7, np.uint16), PixelPaddingValue=7)
     with pytest.raises(NotARadiograph, match="padding"):
         decode(content)
-
-
-def noticed(content: bytes) -> list[str]:
-    """Return the keys of a file's notices."""
-    return [notice.key.removeprefix("formats.dicom_") for notice in decode(content).notices]
 
 
 def with_text(content: bytes, old: bytes, new: bytes) -> bytes:

@@ -120,6 +120,18 @@ def read_stored_bits(
                 return cut_bits(words, other), other
         if Tag.OVERLAY_BIT not in file and not layout.signed:
             file.note("dicom_bits_beyond", stored=layout.stored)
+    return settle_sign(words, file, layout)
+
+
+def settle_sign(
+    words: np.ndarray, file: DicomFile, layout: PixelLayout
+) -> tuple[np.ndarray, PixelLayout]:
+    """Cut the stored values out of unsigned samples, with the other sign where only that saves the picture.
+
+    Returns:
+        As :func:`read_stored_bits`.
+    """
+    lines = words[:: max(1, math.isqrt(words.size // _SAMPLES))]
     other = replace(layout, signed=not layout.signed)
     jumps = _jumps(lines, layout)
     if jumps >= _A_ROW * len(lines) and 4 * _jumps(lines, other) <= jumps:

@@ -35,6 +35,7 @@ JPEG = JPEG_LOSSLESS | {f"{_BASE}.4.50", JPEG_EXTENDED}
 JPEG_LS = frozenset(f"{_BASE}.4.{number}" for number in (80, 81))
 HTJ2K = frozenset(f"{_BASE}.4.{number}" for number in (201, 202, 203))
 JPEG_2000 = HTJ2K | {f"{_BASE}.4.90", f"{_BASE}.4.91"}
+LOSSLESS = JPEG_LOSSLESS | {f"{_BASE}.4.80", f"{_BASE}.4.90"}
 PLUGINS = {
     **dict.fromkeys(JPEG, "pillow"),
     **dict.fromkeys(JPEG_LS, "pyjpegls"),
@@ -118,16 +119,17 @@ def _settle_bits(
 
     Lossy ones overshoot the declared ones by a little, and are clipped.
     """
-    reach = (declared.highest - declared.lowest) // 8
-    needed = (
-        declared.lowest - reach <= int(samples.min()),
-        int(samples.max()) <= declared.highest + reach,
-    )
-    if all(needed) and declared.stored <= layout.stored:
-        layout = replace(layout, allocated=16, stored=declared.stored, high_bit=declared.stored - 1)
-    elif declared.stored < layout.stored:
-        file.note("dicom_precision", precision=layout.stored, stored=declared.stored)
-    return _clip(samples, layout), layout
+    lossless = file.transfer_syntax in LOSSLESS
+    reach = 0 if lossless else (declared.highest - declared.lowest) // 8
+    low, high = declared.lowest - reach, declared.highest + reach
+    if declared.stored <= layout.stored:
+        if low <= int(samples.min()) and int(samples.max()) <= high:
+            stored = declared.stored
+            layout = replace(layout, allocated=16, stored=stored, high_bit=stored - 1)
+        elif declared.stored < layout.stored:
+            file.note("dicom_precision", precision=layout.stored, stored=declared.stored)
+    words = _clip(samples, layout).view(np.uint16)
+    return header_checks.settle_sign(words, file, layout)
 
 
 def _check_complete(complete: bool) -> None:
