@@ -209,7 +209,7 @@ def test_the_strips_must_be_as_many_as_needed(listed):
         decode(tiff_of((blocks * 2)[:listed], tags))
 
 
-def test_a_last_strip_padded_to_the_others_is_read():
+def test_a_last_strip_padded_like_others_is_read():
     *full, last = strips(LEVELS, 20)
     content = tiff_of([*full, last + bytes(12 * WIDTH)], tags_of(LEVELS, RowsPerStrip=20))
     np.testing.assert_array_equal(decode(content).pixels, UNIT)

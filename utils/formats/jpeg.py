@@ -66,8 +66,12 @@ def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
         return replace(found, truncated=truncated, size=size if reduction > 1 else None)
 
 
-def check_whole(content: bytes) -> FrameHeader:
+def check_whole(content: bytes, format: str) -> FrameHeader:
     """Return the frame header of an 8-bit JPEG inside another file, once all of its coded data is checked.
+
+    Args:
+        content: the JPEG.
+        format: of the file around it, for the error.
 
     Raises:
         UnreadableImage: it is damaged, or data is missing.
@@ -76,9 +80,9 @@ def check_whole(content: bytes) -> FrameHeader:
     colour = "CMYK" if len(markers.frame.components) == 4 else "GRAY"
     warning = decoder_warning(content, colour)
     if not markers.complete or names_missing_data(warning):
-        raise UnreadableImage("formats.ends_early", format="JPEG")
+        raise UnreadableImage("formats.ends_early", format=format)
     if names_damage(warning):
-        raise UnreadableImage("formats.damaged", format="JPEG", reason=warning)
+        raise UnreadableImage("formats.damaged", format=format, reason=warning)
     return markers.frame
 
 

@@ -237,7 +237,7 @@ def _blocks(
 
 def _check_jpeg(stream: bytes, width: int, rows: int, layout: Layout) -> None:
     """Raise UnreadableImage unless a JPEG stream is whole and has the size of its block."""
-    frame = jpeg.check_whole(stream)
+    frame = jpeg.check_whole(stream, "TIFF")
     if frame.columns < width or frame.rows < rows:
         raise UnreadableImage("formats.ends_early", format="TIFF")
     if frame.columns > width or (frame.rows > rows and layout.down == 1):
