@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.pictures import draw_radiograph
 from utils.imaging.content_crop import find_content_crop
 from utils.imaging.geometry import Rectangle
 from utils.imaging.radiograph import Radiograph
@@ -25,9 +25,7 @@ def framed(
 def test_margins_of_one_brightness_are_cropped(
     above: int, below: int, before: int, behind: int, level: float, seed: int
 ) -> None:
-    picture = draw_radiograph(90, 70)
-    picture[[0, -1]], picture[:, [0, -1]] = 0.0, 0.0
-    picture[[0, -1], ::2], picture[::2, [0, -1]] = 1.0, 1.0  # no margin of its own
+    picture = np.random.default_rng(0).random((90, 70), dtype=np.float32)
     whole = framed(picture, above, below, before, behind, level)
     noise = np.random.default_rng(seed).uniform(-0.007, 0.007, whole.shape).astype(np.float32)
     noise[above : above + 90, before : before + 70] = 0.0
@@ -59,9 +57,9 @@ def test_clock_and_caption_are_cropped() -> None:
 
 def test_two_hands_are_kept_with_their_gap() -> None:
     pair = np.zeros((200, 300), np.float32)
-    pair[20:180, 10:90] = pair[40:160, 200:240] = 0.5
-    pair[20:180:2, 10:90:2] = pair[40:160:2, 200:240:2] = 0.9
-    assert find_content_crop(pair) == Rectangle(20, 10, 160, 230)
+    cv2.ellipse(pair, (50, 100), (40, 80), 0, 0, 360, 0.5, -1)
+    cv2.ellipse(pair, (220, 100), (20, 60), 0, 0, 360, 0.8, -1)
+    assert find_content_crop(pair) == Rectangle(20, 10, 161, 231)
 
 
 def test_a_slope_of_brightness_is_no_margin() -> None:

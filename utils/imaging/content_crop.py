@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from utils.imaging.brightness import robust_range
 from utils.imaging.geometry import Rectangle
+from utils.imaging.inset import find_insets
 from utils.imaging.radiograph import Radiograph
 
 # A line has one brightness where no pixel is farther than this from the middle: as much as JPEG adds.
 _EVEN = 4.0 / 255.0
+# In a dim picture less: in proportion to its range where that is smaller than this.
+_FULL_RANGE = 64.0 / 255.0
 # So many of such lines in a row, as a share of the side, are a band.
 _LEAST_BAND = 0.04
 # What lies beyond a band is border if it is shorter than this share of the longest that bands leave: a
@@ -28,22 +32,51 @@ def find_content_crop(pixels: np.ndarray) -> Rectangle:
 
     The border is what lies beyond bands of lines of one brightness: nothing, or less than a twentieth of
     what lies between them, as the clock of a screenshot, a caption, or the side marker on collimated film.
+    Where the border is not even, it is what lies around insets (``utils.imaging.inset``).
     """
-    top, left, (height, width) = 0, 0, pixels.shape
+    crop = Rectangle(0, 0, *pixels.shape)
+    while True:
+        inner = _without_bands(pixels, crop)
+        # Bands may have taken some of the inset's sides away: of a page with text, the margins.
+        inset = _around_insets(pixels, inner)
+        if inset == inner != crop:
+            inset = _around_insets(pixels, crop)
+        if inset in (inner, crop):
+            return inner
+        crop = inset
+
+
+def _around_insets(pixels: np.ndarray, area: Rectangle) -> Rectangle:
+    """Return the rectangle around the insets of an area of a picture; the area where there are none."""
+    insets = find_insets(pixels[area.inside])
+    if not insets:
+        return area
+    top, left = min(one.top for one in insets), min(one.left for one in insets)
+    bottom = max(one.top + one.height for one in insets)
+    right = max(one.left + one.width for one in insets)
+    return Rectangle(area.top + top, area.left + left, bottom - top, right - left)
+
+
+def _without_bands(pixels: np.ndarray, area: Rectangle) -> Rectangle:
+    """Return what bands of lines of one brightness leave of an area of a picture."""
+    top, left, height, width = area.top, area.left, area.height, area.width
     # A border may lie in a border: black bars beside a picture, above them a white page.
     while True:
-        first, last = _between_bands(pixels[top : top + height, left : left + width], axis=1)
+        part = pixels[top : top + height, left : left + width]
+        low, high = robust_range(part[:: max(1, height // 64), :: max(1, width // 64)])
+        even = _EVEN * min(1.0, (high - low) / _FULL_RANGE)
+        first, last = _between_bands(part, 1, even)
         top, height, before = top + first, last - first, height
-        first, last = _between_bands(pixels[top : top + height, left : left + width], axis=0)
+        first, last = _between_bands(pixels[top : top + height, left : left + width], 0, even)
         left, width, across = left + first, last - first, width
         if (height, width) == (before, across):
             return Rectangle(top, left, height, width)
 
 
-def _between_bands(pixels: np.ndarray, axis: int) -> tuple[int, int]:
+def _between_bands(pixels: np.ndarray, axis: int, tolerance: float) -> tuple[int, int]:
     """Return the start and stop of what lies between bands of one brightness: rows for axis 1."""
     spread = pixels.max(axis=axis) - pixels.min(axis=axis)
-    even = np.concatenate([[False], spread <= 2 * _EVEN, [False]])
+    even = np.concatenate([[False], spread <= 2 * tolerance, [False]])
     starts, stops = np.flatnonzero(np.diff(even.astype(np.int8))).reshape(-1, 2).T
     wide = stops - starts >= _LEAST_BAND * len(spread)
     # What the bands leave, each from the end of one to the beginning of the next.
