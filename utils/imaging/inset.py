@@ -22,8 +22,8 @@ _SIDE, _SMALLEST = 600, 96
 _LEAST_RANGE = 100.0
 # Shares of the picture's side: the shortest side of an inset, and the narrowest border.
 _LEAST_SIDE, _LEAST_BORDER = 0.25, 0.04
-# Share of a side that must be a step, of a rival's side; and in the mean of four sides, and of fewer.
-_LEAST_SHARE, _LEAST_RIVAL, _CLOSED, _OPEN = 0.75, 0.5, 0.85, 0.9
+# Share of a side that must be a step, of a nearly closed inset's; in the mean of four sides, and of fewer.
+_LEAST_SHARE, _LEAST_NEARLY, _CLOSED, _OPEN = 0.75, 0.5, 0.85, 0.9
 # Where fewer than three sides lie in the picture, the inset is no larger than this share of it.
 _LARGEST_OPEN = 0.92
 # A nearly closed inset has so many times the structure that is outside of it; one of three sides, as much.
@@ -33,7 +33,7 @@ _NEUTRAL = 0.6
 # Part of a side at each corner that is not looked at: rounded corners.
 _CORNER = 0.05
 # Most lines of each direction that are tried.
-_LINES = 14
+_LINES = 20
 # A cell has structure where its second derivative exceeds so many grey levels, and so many times the texture.
 _BEND, _TEXTURES = 8.0, 3.0
 # Share of cells with structure in a plain surrounding.
@@ -96,7 +96,7 @@ def _choose(levels: np.ndarray, found: _Candidates, shares: np.ndarray) -> list[
     mean = np.where(inner, shares, 0.0).sum(axis=0) / np.maximum(sides, 1)
     area = found.height * found.width
     closed = (sides == 4) & (least >= _LEAST_SHARE) & (mean >= _CLOSED)
-    nearly = (sides == 4) & (least >= _LEAST_RIVAL) & (mean >= _CLOSED)
+    nearly = (sides == 4) & (least >= _LEAST_NEARLY) & (mean >= _CLOSED)
     three = (sides == 3) & (least >= _LEAST_SHARE) & (mean >= _OPEN)
     opened = (sides > 0) & (least >= _OPEN) & (area <= _LARGEST_OPEN * levels.size)
     if not (closed | nearly | three | opened).any():
@@ -112,7 +112,7 @@ def _choose(levels: np.ndarray, found: _Candidates, shares: np.ndarray) -> list[
     worth = np.where(inner, (shares - _NEUTRAL) * lengths, 0.0).sum(axis=0)
     chosen = [int(np.argmax(np.where(possible, worth, -np.inf)))]
     best = chosen[0]
-    rival = (sides >= 3) & (least >= _LEAST_RIVAL) & (mean >= _LEAST_SHARE)
+    rival = (sides >= 3) & (least >= _LEAST_SHARE) & (mean >= _CLOSED)
     rival &= (area > _RIVAL_AREA * area[best]) & (inside > _RIVAL_STRUCTURE * inside[best])
     while (rival := rival & found.apart_from(chosen[-1])).any():
         chosen.append(int(np.argmax(np.where(rival, worth, -np.inf))))
