@@ -18,6 +18,8 @@ _LEAST_BAND = 0.04
 # What lies beyond a band is border if it is shorter than this share of the longest that bands leave: a
 # clock, a caption, the edge of a film, no finger beside a hand.
 _LEAST_BLOCK = 0.05
+# An inset has at most this share of the area that bands leave: they are exact.
+_SMALLER = 0.95
 
 
 def crop_in_file(crop: Rectangle, radiograph: Radiograph) -> Rectangle:
@@ -37,11 +39,11 @@ def find_content_crop(pixels: np.ndarray) -> Rectangle:
     crop = Rectangle(0, 0, *pixels.shape)
     while True:
         inner = _without_bands(pixels, crop)
-        # Bands may have taken some of the inset's sides away: of a page with text, the margins.
         inset = _around_insets(pixels, inner)
         if inset == inner != crop:
+            # Bands may have taken some of the inset's sides away: of a page with text, the margins.
             inset = _around_insets(pixels, crop)
-        if inset in (inner, crop):
+        if inset.height * inset.width > _SMALLER * inner.height * inner.width:
             return inner
         crop = inset
 
