@@ -11,15 +11,18 @@ from utils.imaging.content_crop import find_content_crop
 from utils.imaging.geometry import (
     Box,
     Rectangle,
+    boxes_in_picture,
+    fitted_boxes,
     lesion_mask,
     map_over_picture,
     mask_of_boxes,
+    overlap_of_boxes,
     peak,
     placement,
     resize,
     shrunk,
 )
-from utils.preprocess import fit
+from utils.preprocess import fit, letterbox
 
 SIZE = 64
 SQUARE = Rectangle(0, 0, SIZE, SIZE)
@@ -187,3 +190,48 @@ def test_resizing_to_the_same_size_copies() -> None:
     same = resize(picture, 8, 6)
     assert np.array_equal(same, picture)
     assert same is not picture
+
+
+@given(
+    crop=st.builds(
+        Rectangle, st.integers(0, 60), st.integers(0, 60), st.integers(8, 400), st.integers(8, 400)
+    ),
+    corner=st.tuples(st.floats(0, 0.8), st.floats(0, 0.8)),
+    share=st.floats(0.05, 0.2),
+)
+def test_a_box_returns_from_the_square(
+    crop: Rectangle, corner: tuple[float, float], share: float
+) -> None:
+    x, y = crop.left + corner[0] * crop.width, crop.top + corner[1] * crop.height
+    box = Box(x, y, share * crop.width, share * crop.height)
+    fitted = fitted_boxes([box], crop, SIZE)
+    (found,) = boxes_in_picture(fitted, crop, SIZE)
+    side = max(crop.height, crop.width)
+    for name in ("x", "y", "width", "height"):
+        assert getattr(found, name) == pytest.approx(getattr(box, name), abs=1e-5 * side)
+
+
+def test_a_fitted_box_is_where_its_pixels_are() -> None:
+    picture = np.full((100, 60), 0.3, np.float32)
+    picture[20:60, 30:50] = 1.0
+    crop = Rectangle(10, 20, 80, 40)
+    square = letterbox(picture[crop.inside], SIZE)
+    rows, columns = np.nonzero(square > 200)
+    x, y, width, height = fitted_boxes([Box(30, 20, 20, 40)], crop, SIZE)[0]
+    assert (x, x + width) == pytest.approx((columns.min(), columns.max() + 1), abs=1)
+    assert (y, y + height) == pytest.approx((rows.min(), rows.max() + 1), abs=1)
+
+
+def test_boxes_are_clipped_to_the_crop() -> None:
+    crop = Rectangle(10, 10, 40, 20)
+    boxes = [Box(0, 0, 100, 100), Box(40, 60, 5, 5)]
+    fitted = fitted_boxes(boxes, crop, SIZE)
+    assert fitted.tolist() == [[16, 0, 32, 64]]
+    everywhere = np.array([[-5, -5, 90, 90]], np.float32)
+    assert boxes_in_picture(everywhere, crop, SIZE) == (Box(10, 10, 20, 40),)
+
+
+def test_overlaps_are_shares_of_the_union() -> None:
+    boxes = np.array([[0, 0, 10, 10], [5, 0, 10, 10]], np.float32)
+    others = np.array([[0, 0, 10, 10], [20, 20, 1, 1], [0, 0, 0, 0]], np.float32)
+    assert overlap_of_boxes(boxes, others) == pytest.approx(np.array([[1, 0, 0], [1 / 3, 0, 0]]))

@@ -1,4 +1,4 @@
-"""Boxes and rectangles, the letterbox both ways, and masks of boxes.
+"""Boxes and rectangles, the letterbox both ways for maps and boxes, and masks of boxes.
 
 Coordinates are pixels, x to the right and y down, the origin at the top left corner of the picture.
 """
@@ -159,6 +159,34 @@ def mask_of_boxes(
     return mask
 
 
+def fitted_boxes(boxes: Sequence[Box], crop: Rectangle, size: int) -> np.ndarray:
+    """Map boxes of a picture into the letterboxed square of ``size`` pixels that the network sees.
+
+    Returns:
+        float32 (n, 4), x, y, width and height in pixels of the square, of the boxes that meet the content
+        crop, clipped to it.
+    """
+    met = [(box.x, box.y, box.width, box.height) for box in boxes if box.meets(crop)]
+    place = placement(crop.height, crop.width, size)
+    return _moved(np.array(met, np.float64).reshape(-1, 4), crop, place).astype(np.float32)
+
+
+def boxes_in_picture(fitted: np.ndarray, crop: Rectangle, size: int) -> tuple[Box, ...]:
+    """Map boxes (n, 4) of the network's square back into the picture, clipped to its content crop."""
+    place = placement(crop.height, crop.width, size)
+    return tuple(Box(*row) for row in _moved(fitted, place, crop).tolist())
+
+
+def overlap_of_boxes(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the intersection over union (n, m) of boxes (n, 4) and others (m, 4); 0 where both are empty."""
+    first, second = boxes[:, None].astype(np.float64), others[None].astype(np.float64)
+    start = np.maximum(first[..., :2], second[..., :2])
+    end = np.minimum(first[..., :2] + first[..., 2:], second[..., :2] + second[..., 2:])
+    shared = np.maximum(end - start, 0.0).prod(axis=2)
+    both = first[..., 2:].prod(axis=2) + second[..., 2:].prod(axis=2) - shared
+    return shared / np.maximum(both, 1e-9)
+
+
 def lesion_mask(boxes: Sequence[Box], crop: Rectangle, size: int) -> np.ndarray:
     """Draw marked lesions into the letterboxed square of ``size`` pixels that the network sees.
 
@@ -166,19 +194,23 @@ def lesion_mask(boxes: Sequence[Box], crop: Rectangle, size: int) -> np.ndarray:
         uint8 (size, size): 255 in the middle of a box, falling to EDGE_WEIGHT of it at the edge; 0
         elsewhere. A box that meets the crop covers at least one pixel.
     """
-    place = placement(crop.height, crop.width, size)
-    across, down = place.width / crop.width, place.height / crop.height
     mask = np.zeros((size, size), np.uint8)
-    for box in boxes:
-        if not box.meets(crop):
-            continue
-        top = place.top + (box.y - crop.top) * down
-        left = place.left + (box.x - crop.left) * across
-        rows, high = _extent(top, top + box.height * down, size)
-        columns, wide = _extent(left, left + box.width * across, size)
+    for left, top, width, height in fitted_boxes(boxes, crop, size).tolist():
+        rows, high = _extent(top, top + height, size)
+        columns, wide = _extent(left, left + width, size)
         weights = 255.0 * (1.0 - (1.0 - EDGE_WEIGHT) * np.maximum.outer(high, wide))
         mask[rows, columns] = np.maximum(mask[rows, columns], weights.astype(np.uint8))
     return mask
+
+
+def _moved(boxes: np.ndarray, source: Rectangle, target: Rectangle) -> np.ndarray:
+    """Map boxes (n, 4) by the scaling of one rectangle onto another, and clip them to that."""
+    ratio = np.array([target.width / source.width, target.height / source.height])
+    limit, corner = np.array([target.width, target.height]), np.array([target.left, target.top])
+    start = (boxes[:, :2] - (source.left, source.top)) * ratio
+    end = start + boxes[:, 2:] * ratio
+    start, end = np.clip(start, 0.0, limit), np.clip(end, 0.0, limit)
+    return np.hstack([start + corner, end - start])
 
 
 def _share(start: int, length: int, whole: int, side: int) -> slice:

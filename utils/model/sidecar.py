@@ -84,6 +84,14 @@ class OODSection(_Section):
 
 class SelfTest(_Section):
     """Known input and the network's expected outputs."""
+class BoxSection(_Section):
+    """Calibration of the detection head's peaks, and the least score of a box that is shown."""
+
+    calibration: Calibration
+    threshold: Probability
+    chosen_by: str
+
+
 
     input: Literal["interference-v1"] = "interference-v1"
     outputs: dict[str, list[Finite]]
@@ -111,6 +119,8 @@ class Sidecar(_Section):
     map: MapSection
     ood_detector: OODSection | None = Field(None, alias="familiarity")
     training: dict[str, Any]
+    boxes: BoxSection | None = None
+    boxes: BoxSection | None = None
     metrics: dict[str, Any]
     self_test: SelfTest = Field(alias="golden")
     environment: dict[str, Any]
