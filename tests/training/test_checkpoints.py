@@ -64,6 +64,14 @@ def test_other_settings_are_named(tmp_path: Path) -> None:
     assert RunFolder(tmp_path).read({"seed": 1, "split_seed": 1}) == []
 
 
+def test_a_setting_older_runs_lacked_was_default(tmp_path: Path) -> None:
+    state = {"identity": {"seed": 1}, "origin": Origin().__dict__, "history": []}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    assert RunFolder(tmp_path).read({"seed": 1, "keep": "best"}) == []
+    with pytest.raises(SetupError, match="had keep 'best', now it is 'last'"):
+        RunFolder(tmp_path).read({"seed": 1, "keep": "last"})
+
+
 def test_a_commit_is_recorded_once_in_a_row() -> None:
     origin = Origin()
     for commit in ("a", "a", "", "b", "a"):

@@ -91,6 +91,21 @@ def test_a_run_out_of_patience_stops_early(tmp_path: Path, data: TrainingSet) ->
     assert len(trainer.history) < 30
 
 
+def test_the_last_epoch_can_be_kept(tmp_path: Path, data: TrainingSet) -> None:
+    """Neither the patience nor the kept epoch then depends on the validation part."""
+    keras.utils.set_random_seed(0)
+    config = replace(
+        CONFIG, epochs=4, patience=1, batch_size=64, learning_rate=1e-12, keep="last", averaging=0.0
+    )
+    trainer = Trainer(config, data, tmp_path)
+    trainer.start()
+    assert trainer.fit() == "completed"
+    assert len(trainer.history) == 4
+    last = trainer.network.get_weights()
+    for ours, kept in zip(last, trainer.best_network().get_weights(), strict=True):
+        assert np.array_equal(ours, kept)
+
+
 def test_no_epoch_in_time_is_an_error(tmp_path: Path, data: TrainingSet) -> None:
     trainer = Trainer(CONFIG, data, tmp_path)
     trainer.start()

@@ -1,8 +1,8 @@
 """Folder of a training run: checkpoint, best weights and history.
 
 ``state.json`` (settings, origin and history), ``last.weights.h5`` (network, optimizer and random state after
-the last epoch), ``best.weights.h5`` (the epoch of the best validation AUC), ``history.csv``, ``curves.png``,
-``tensorboard/``.
+the last epoch), ``best.weights.h5`` (the epoch that is kept: of the best validation AUC, or the last),
+``history.csv``, ``curves.png``, ``tensorboard/``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from utils.datasets.training_set import TrainingSet
 from utils.errors import SetupError
 from utils.files import atomic_write, sha256_of
+from utils.model.bundle import Bundle
 from utils.model.pretrained import IMAGENET, RANDOM
+from utils.training.config import TrainingConfig, decision_settings
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,10 @@ class RunFolder:
         if not self._state.is_file():
             raise SetupError("training.no_run", path=self.path)
         state = json.loads(self._state.read_text())
-        # Older runs had one seed for everything.
-        before = {"split_seed": state["identity"].get("seed"), **state["identity"]}
+        # A setting that older runs did not have was as its default is; their one seed was for everything.
+        defaults = {setting.name: setting.default for setting in fields(TrainingConfig)}
+        defaults["split_seed"] = state["identity"].get("seed")
+        before = {**defaults, **state["identity"]}
         for name, now in identity.items():
             if before.get(name) != now:
                 raise SetupError(
@@ -144,6 +149,20 @@ class RunFolder:
         }
         with atomic_write(self._state) as part:
             part.write_text(json.dumps(state, indent=1))
+
+
+def run_identity(
+    config: TrainingConfig, data: TrainingSet, parents: Sequence[Bundle]
+) -> dict[str, Any]:
+    """Return what a resumed run must have in common: settings but for the decision's, data, parents."""
+    settings = asdict(config)
+    for name in decision_settings():
+        del settings[name]
+    return {
+        **settings,
+        "images": data.report.model_dump()["used"],
+        "built on": [bundle.sha256 for bundle in parents],
+    }
 
 
 def weights_sha256(weights: str) -> str | None:

@@ -16,7 +16,8 @@ from utils.preprocess import LARGEST, SMALLEST, PreprocessSpec
 from utils.training.schedule import SCHEDULES
 
 HEAD, TUNING = "head", "fine-tuning"
-NETWORK, TRAINING = "network", "training"
+BEST, LAST = "best", "last"
+NETWORK, TRAINING, DECISION = "network", "training", "decision"
 
 _positive = number(1e-12, 1e6, "a positive number")
 _not_negative = number(0.0, 1e6, "a number of at least 0")
@@ -111,7 +112,18 @@ class TrainingConfig:
         "auto", "its statistics", group=NETWORK, choices=("auto", "hold", "train")
     )
     mixed_precision: bool = _setting(False, "compute in bfloat16", action="store_true")
-    sensitivity: float = _setting(0.90, "that the threshold is chosen for", _share)
+    keep: str = _setting(
+        BEST,
+        "the epoch that is kept: of the best validation AUC, or the last, with no patience",
+        choices=(BEST, LAST),
+    )
+    sensitivity: float = _setting(0.90, "that the threshold is chosen for", _share, group=DECISION)
+    rule_out_sensitivity: float = _setting(
+        0.95, "of the sensitive operating point: below it no fracture", _share, group=DECISION
+    )
+    rule_in_specificity: float = _setting(
+        0.95, "of the specific operating point: from it on a fracture", _share, group=DECISION
+    )
     seed: int = _setting(0, "of weights, order and augmentation", whole_number(0))
     split_seed: int = _setting(0, "of the split alone", whole_number(0))
 
@@ -145,9 +157,14 @@ class TrainingConfig:
         return ((HEAD, self.head_epochs, self.head_learning_rate), tuning)
 
 
+def decision_settings() -> tuple[str, ...]:
+    """Return the names of the settings that act after the training alone."""
+    return tuple(own.name for own in fields(TrainingConfig) if own.metadata["group"] == DECISION)
+
+
 def add_flags(parser: ArgumentParser) -> None:
     """Add a flag for every setting."""
-    groups = {name: parser.add_argument_group(name) for name in (NETWORK, TRAINING)}
+    groups = {name: parser.add_argument_group(name) for name in (NETWORK, TRAINING, DECISION)}
     for setting in fields(TrainingConfig):
         flag, options = setting.metadata, dict(setting.metadata["options"])
         if "action" not in options:

@@ -7,9 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -31,8 +29,14 @@ from utils.model_builder import (
 from utils.training.augmentation import LESIONS, reseed, training_input
 from utils.training.batches import Batches, run_network
 from utils.training.callbacks import LastStep, StepLoop, TimeLimitReached, progress_bar
-from utils.training.checkpoints import Epoch, RunFolder, save_weights, validation_scores
-from utils.training.config import HEAD, TrainingConfig
+from utils.training.checkpoints import (
+    Epoch,
+    RunFolder,
+    run_identity,
+    save_weights,
+    validation_scores,
+)
+from utils.training.config import HEAD, LAST, TrainingConfig
 from utils.training.leakage import check_leakage, parent_bundles
 from utils.training.losses import LOCATION, LocationLoss, Teacher, compile_model, pointing_hits
 from utils.training.schedule import learning_rate_at, out_of_patience
@@ -60,6 +64,7 @@ class Trainer:
         self.folder = RunFolder(run, commit)
         self.parent_bundles = parent_bundles(config)
         check_leakage(self.parent_bundles, data)
+        self.identity = run_identity(config, data, self.parent_bundles)
         self.regions = data.regions if config.region_weight > 0 else ()
         self.history: list[Epoch] = []
         self._compiled_for = ""
@@ -96,7 +101,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Restore the last checkpoint in the run's folder, see ``RunFolder.read``."""
-        self.history = self.folder.read(self._identity())
+        self.history = self.folder.read(self.identity)
         self._compile(self.history[-1].phase)
         self.model.load_weights(self.folder.last)
         log.info("resuming after %d epochs", len(self.history))
@@ -131,7 +136,7 @@ class Trainer:
         return outcome
 
     def best_network(self) -> keras.Model:
-        """Return the network of the best epoch, in float32 throughout."""
+        """Return the network of the epoch that is kept, in float32 throughout."""
         network = self._build()
         network.load_weights(self.folder.best)
         return network
@@ -190,7 +195,8 @@ class Trainer:
             done = [row for row in self.history if row.phase == name]
             if len(done) >= epochs:
                 return COMPLETED
-            if out_of_patience([row.val_auc for row in done], self.config.patience):
+            scores = [row.val_auc for row in done]
+            if self.config.keep != LAST and out_of_patience(scores, self.config.patience):
                 return PATIENCE
             if max((row.seconds for row in done), default=0.0) > self._time_left():
                 return TIME
@@ -263,23 +269,14 @@ class Trainer:
         )
         self._compiled_for = phase
 
-    def _identity(self) -> dict[str, Any]:
-        """Return what a resumed run must have in common; the threshold is chosen afterwards."""
-        config = asdict(self.config)
-        del config["sensitivity"]
-        return {
-            **config,
-            "images": self.data.report.model_dump()["used"],
-            "built on": [bundle.sha256 for bundle in self.parent_bundles],
-        }
-
     def _checkpoint(self, row: Epoch, last: Sequence[np.ndarray]) -> None:
         """Write the checkpoint of a finished epoch; ``last`` are the weights after its last step."""
-        if all(row.val_auc > earlier.val_auc for earlier in self.history):
+        best = all(row.val_auc > earlier.val_auc for earlier in self.history)
+        if best or self.config.keep == LAST:
             save_weights(self.network, self.folder.best)
         self.history.append(row)
         self.model.set_weights(last)
-        self.folder.write(self._identity(), self.history, self.model)
+        self.folder.write(self.identity, self.history, self.model)
 
 
 @contextmanager
