@@ -6,4 +6,5 @@
 - ``duplicates``: near-duplicates, found on thumbnails
 - ``split``: train, validation and test by a hash of each group
 - ``training_set``: all of the above, ready to train on
+- ``folds``: cross-validation folds of its train and validation part
 """
