@@ -47,7 +47,7 @@ def assert_map_is_gradcam(network: keras.Model, inputs: np.ndarray) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("detail", [COARSE, FINE])
-@pytest.mark.parametrize("architecture", ["custom", "mobilenetv2", "densenet121", "efficientnetb0"])
+@pytest.mark.parametrize("architecture", ["custom", "mobilenetv2", "densenet121", "efficientnetb0", "efficientnetlite0"])
 def test_the_map_is_gradcam_and_sums_to_the_logit(architecture: str, detail: str) -> None:
     keras.utils.set_random_seed(3)
     network = build_model(architecture, 64, regions=("hand", "leg"), detail=detail)
@@ -94,6 +94,23 @@ def test_a_network_without_regions_gives_none() -> None:
     )
     assert outputs.region is None
     assert outputs.embedding.shape == (2, 128 + 64)
+
+
+def test_boxes_are_explained_beside_the_map() -> None:
+    network = build_model("custom", 32, detail=FINE, boxes=True)
+    inputs = np.random.default_rng(0).random((2, 32, 32, 3)).astype(np.float32)
+    outputs = Outputs.of(explain(network).predict_on_batch(inputs))
+    direct = network.predict_on_batch(inputs)
+    assert outputs.heatmap is not None
+    assert outputs.heatmap.shape == outputs.map.shape
+    np.testing.assert_allclose(outputs.heatmap, direct["heatmap"][..., 0], rtol=1e-5)
+    np.testing.assert_allclose(outputs.box, direct["box"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_heatmap_that_is_not_finite_is_refused() -> None:
+    one = np.zeros((1, 1), np.float32)
+    with pytest.raises(SetupError, match="no finite number"):
+        Outputs(one[0], one[None], one, None, np.full((1, 2, 2), np.nan), None)
 
 
 @pytest.mark.slow

@@ -9,9 +9,12 @@ import pytest
 from utils.errors import UnknownName
 from utils.model.architectures import ARCHITECTURES
 from utils.model_builder import (
+    BOX,
     COARSE,
+    DETECTION_PRIOR,
     EVIDENCE,
     FINE,
+    HEATMAP,
     LOGIT,
     REGION,
     backbone_layers,
@@ -44,9 +47,32 @@ def test_the_fine_map_takes_any_image_size(architecture: str) -> None:
     assert np.isfinite(np.asarray(model(np.ones((1, 90, 90, 3), np.float32))[LOGIT])).all()
 
 
+def test_the_detection_head_has_the_finest_cells() -> None:
+    outputs = build_model("mobilenetv2", 96, detail=FINE, boxes=True).output
+    assert outputs[HEATMAP].shape == (None, 12, 12, 1)
+    assert outputs[BOX].shape == (None, 12, 12, 4)
+
+
+def test_the_detection_head_begins_at_its_prior() -> None:
+    model = build_model("custom", 64, detail=FINE, boxes=True)
+    outputs = model(np.zeros((1, 64, 64, 3), np.float32))
+    assert 1 / (1 + np.exp(-np.asarray(outputs[HEATMAP]))) == pytest.approx(DETECTION_PRIOR)
+
+
+def test_the_detection_head_leaves_the_rest_alone() -> None:
+    with_head, without = (build_model("custom", 64, detail=FINE, boxes=b) for b in (True, False))
+    shared = {weight.path: weight for weight in with_head.weights}
+    for weight in without.weights:
+        weight.assign(shared[weight.path])
+    inputs = np.random.default_rng(0).random((2, 64, 64, 3)).astype(np.float32)
+    found, expected = (np.asarray(model(inputs)[LOGIT]) for model in (with_head, without))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_the_pyramid_is_no_part_of_the_backbone() -> None:
     coarse, fine = (
-        backbone_layers(build_model("mobilenetv2", 64, detail=d)) for d in (COARSE, FINE)
+        backbone_layers(build_model("mobilenetv2", 64, detail=d, boxes=d == FINE))
+        for d in (COARSE, FINE)
     )
     assert [layer.name for layer in fine] == [layer.name for layer in coarse]
 

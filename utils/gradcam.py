@@ -1,4 +1,4 @@
-"""Grad-CAM as a part of the network: logit, region, map and embedding in one forward pass.
+"""Grad-CAM as a part of the network: logit, region, map, boxes and embedding in one forward pass.
 
 With a linear head after global average pooling, Grad-CAM needs no gradient at run time: the derivative
 of the logit by channel k of the feature map A is the head's weight w_k / (h * w) at every cell, so the
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from utils.errors import SetupError
-from utils.model_builder import EVIDENCE, LOGIT, REGION, feature_maps
+from utils.model_builder import BOX, EVIDENCE, HEATMAP, LOGIT, REGION, feature_maps
 
 if TYPE_CHECKING:
     import keras
@@ -48,7 +48,8 @@ def explain(network: keras.Model) -> keras.Model:
         A model from float32 (n, size, size, 3) to a dict of float32: ``logit`` (n,), ``map``
         (n, h, w) signed, ``embedding`` (n, channels): two feature maps from the middle of the
         network, pooled, which separate out-of-distribution pictures best (see ``utils.model.ood``), and
-        ``region`` (n, regions) probabilities where the network has that head.
+        ``region`` (n, regions) probabilities, ``heatmap`` (n, cells, cells) logits and ``box``
+        (n, cells, cells, 4) where the network has those heads.
 
     Source:
         Selvaraju et al., Grad-CAM, arXiv:1610.02391, equations 1 and 2 and appendix A (CAM as its
@@ -72,6 +73,9 @@ def explain(network: keras.Model) -> keras.Model:
     }
     if REGION in network.output:
         outputs[REGION] = keras.ops.softmax(network.output[REGION])
+    if HEATMAP in network.output:
+        outputs[HEATMAP] = keras.ops.squeeze(network.output[HEATMAP], axis=-1)
+        outputs[BOX] = network.output[BOX]
     return keras.Model(network.inputs[0], outputs, name=f"{network.name}_explained")
 
 
@@ -84,6 +88,8 @@ class Outputs:
         map: float32 (n, h, w), signed, in logits; its sum plus the head's bias is the logit.
         embedding: float32 (n, channels), two feature maps from the middle of the network, pooled.
         region: float32 (n, regions) probabilities, or None without that head.
+        heatmap: float32 (n, cells, cells) logits of the detection head, or None without it.
+        box: float32 (n, cells, cells, 4), its offsets and sizes, likewise; see ``detection.candidates``.
 
     Raises:
         SetupError: a value is not finite; NaN compared with a threshold would give "Normal".
@@ -93,9 +99,11 @@ class Outputs:
     map: np.ndarray
     embedding: np.ndarray
     region: np.ndarray | None
+    heatmap: np.ndarray | None = None
+    box: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for values in (self.logit, self.map, self.embedding, self.region):
+        for values in vars(self).values():
             if values is not None and not np.isfinite(values).all():
                 raise SetupError("model.not_finite")
 
@@ -103,4 +111,11 @@ class Outputs:
     def of(cls, arrays: Mapping[str, object]) -> Outputs:
         """Return the record of the explained model's outputs, tensors or arrays."""
         named = {name: np.asarray(values, np.float32) for name, values in arrays.items()}
-        return cls(named[LOGIT], named[MAP], named[EMBEDDING], named.get(REGION))
+        return cls(
+            named[LOGIT],
+            named[MAP],
+            named[EMBEDDING],
+            named.get(REGION),
+            named.get(HEATMAP),
+            named.get(BOX),
+        )

@@ -9,6 +9,7 @@ side of the radiograph has 384.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 
 EVIDENCE, LOGIT, REGION = "evidence", "logit", "region"
 COARSE: Final = "coarse"
+HEATMAP, BOX = "heatmap", "box"
 FINE: Final = "fine"
 PYRAMID = "pyramid"
 # Channels of the pyramid, and the factor on its evidence: a fracture covers a few of thousands of cells, and
 # its contribution to their mean must still move the logit.
 PYRAMID_CHANNELS, PYRAMID_GAIN = 128, 8.0
 
+# Channels of each branch of the detection head, and the share of cells that it begins by calling a fracture:
+# nearly all cells are none, whose loss would drown that of the others.
+DETECTION_CHANNELS, DETECTION_PRIOR = 64, 0.01
 # With the default of 0.99 the running statistics need hundreds of steps to converge, so that a short run from
 # random weights validates at chance.
 BATCH_NORM_MOMENTUM = 0.9
@@ -38,6 +43,7 @@ def build_model(
     regions: Sequence[str] = (),
     detail: str = COARSE,
     dropout: float = 0.2,
+    boxes: bool = False,
 ) -> keras.Model:
     """Build a network with random weights.
 
@@ -47,17 +53,20 @@ def build_model(
         regions: body parts of the auxiliary head; none leaves the head out.
         detail: of the activation map, "coarse" or "fine".
         dropout: share of the pooled features that is dropped while training.
+        boxes: add the detection head, which needs the fine map.
 
     Returns:
         A model from float32 (n, size, size, 3) to a dict: ``logit`` (n, 1) and, with regions,
-        ``region`` (n, len(regions)), both linear.
+        ``region`` (n, len(regions)), both linear; with boxes, ``heatmap`` (n, cells, cells, 1) in logits and
+        ``box`` (n, cells, cells, 4), see ``detection.candidates``.
 
     Raises:
         UnknownName: no such architecture.
 
     Source:
         Global average pooling and class activation maps: Zhou et al., arXiv:1512.04150, section 2.
-        Feature pyramids: Lin et al., arXiv:1612.03144, section 3.
+        Feature pyramids: Lin et al., arXiv:1612.03144, section 3. Detection head: Zhou et al.,
+        arXiv:1904.07850, section 3; its prior: Lin et al., arXiv:1708.02002, section 3.3.
     """
     import keras
 
@@ -70,6 +79,7 @@ def build_model(
         features = backbone.output
         for layer in batch_norms(backbone):
             layer.momentum = BATCH_NORM_MOMENTUM
+    detected: dict[str, keras.KerasTensor] = {}
     else:
         features = _custom_blocks(inputs)
     # float32 also under mixed precision: a logit in float16 saturates.
@@ -78,12 +88,16 @@ def build_model(
     if detail == FINE:
         finer = keras.Model(inputs, features)
         fine = _pyramid(features, *(finer.get_layer(name).output for name in chosen.finer))
-        evidence = keras.layers.Rescaling(PYRAMID_GAIN, dtype="float32", name=EVIDENCE)(fine)
+        # A lesion covers several cells: their mean is less noisy than any one of them.
+        mean = keras.layers.AveragePooling2D(3, 1, "same", name=f"{PYRAMID}_mean")(fine)
+        evidence = keras.layers.Rescaling(PYRAMID_GAIN, dtype="float32", name=EVIDENCE)(mean)
+        if boxes:
+            detected = _detection_head(fine)
     else:
         evidence = keras.layers.Activation("linear", dtype="float32", name=EVIDENCE)(features)
     pooled = pool(name=f"{EVIDENCE}_pool")(evidence)
     dropped = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    outputs = {LOGIT: head(1, name=LOGIT)(dropped)}
+    outputs = {LOGIT: head(1, name=LOGIT)(dropped), **detected}
     if regions:
         if detail == FINE:
             dropped = keras.layers.Dropout(dropout, name=f"{REGION}_dropout")(
@@ -110,8 +124,23 @@ def _pyramid(
         merged = layers.SeparableConv2D(
             PYRAMID_CHANNELS, 3, padding="same", activation="relu", name=f"{PYRAMID}_{step}"
         )(merged)
-    # A lesion covers several cells: their mean is less noisy than any one of them.
-    return layers.AveragePooling2D(3, strides=1, padding="same", name=f"{PYRAMID}_mean")(merged)
+    return merged
+
+
+def _detection_head(features: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+    """Return heatmap and boxes from the pyramid's finest features, a branch each."""
+    from keras import initializers, layers
+
+    prior = math.log(DETECTION_PRIOR / (1.0 - DETECTION_PRIOR))
+    outputs = {}
+    for name, channels, bias in ((HEATMAP, 1, prior), (BOX, 4, 0.0)):
+        branch = layers.SeparableConv2D(
+            DETECTION_CHANNELS, 3, padding="same", activation="relu", name=f"{name}_features"
+        )(features)
+        outputs[name] = layers.Conv2D(
+            channels, 1, bias_initializer=initializers.Constant(bias), dtype="float32", name=name
+        )(branch)
+    return outputs
 
 
 def _custom_blocks(inputs: keras.KerasTensor) -> keras.KerasTensor:
@@ -155,7 +184,7 @@ def batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]
 
 def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers of the published network, which transfer learning freezes first."""
-    added = (PYRAMID, EVIDENCE, LOGIT, REGION, "dropout")
+    added = (PYRAMID, EVIDENCE, LOGIT, REGION, HEATMAP, BOX, "dropout")
     return [layer for layer in model.layers if not layer.name.startswith(added)]
 
 

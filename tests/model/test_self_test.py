@@ -21,6 +21,7 @@ from utils.model.sidecar import sidecar_path
 def outputs() -> Outputs:
     random = np.random.default_rng(0)
     arrays = {"logit": (1,), "map": (1, 4, 4), "embedding": (1, 8), "region": (1, 2)}
+    arrays |= {"heatmap": (1, 4, 4), "box": (1, 4, 4, 4)}
     return Outputs.of({name: random.normal(size=shape) for name, shape in arrays.items()})
 
 
@@ -32,7 +33,7 @@ def test_the_known_input_is_the_same_everywhere() -> None:
     assert len(np.unique(image)) > 100
 
 
-@pytest.mark.parametrize("name", ["logit", "map", "embedding", "region"])
+@pytest.mark.parametrize("name", ["logit", "map", "embedding", "region", "heatmap", "box"])
 def test_every_output_is_compared(outputs: Outputs, name: str) -> None:
     section = self_test_section(outputs)
     check_self_test(section, outputs)

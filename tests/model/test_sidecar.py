@@ -13,6 +13,8 @@ from utils.errors import BundleError
 from utils.model.bundle import read_bundle
 from utils.model.sidecar import read_sidecar, sidecar_path
 
+BOXES = {"calibration": {"slope": 1, "intercept": 0}, "threshold": 0.1, "chosen_by": "the test"}
+
 
 @pytest.mark.parametrize(
     ("section", "change", "complaint"),
@@ -30,6 +32,8 @@ from utils.model.sidecar import read_sidecar, sidecar_path
         ("decision", {"calibration": {"slope": -1, "intercept": 0}}, "slope"),
         ("map", {"scale_top": 0}, "scale_top"),
         ("golden", {"tolerance": {}}, "tolerance"),
+        (None, {"boxes": {"threshold": 0.1}}, "boxes"),
+        (None, {"boxes": BOXES}, "boxes need the fine map"),
         ("training", {"seen": {}}, "seen.sha256"),
         ("preprocess", {"image_size": "large"}, "image_size"),
     ],

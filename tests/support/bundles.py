@@ -18,6 +18,7 @@ from utils.model.ood import CODES, OODDetector
 from utils.model.self_test import self_test_input
 from utils.model.sidecar import (
     CHECKSUM,
+    BoxSection,
     Decision,
     Labels,
     checksum,
@@ -33,6 +34,7 @@ def tiny_bundle(
     architecture: str = "custom",
     image_size: int = 64,
     detail: str = COARSE,
+    boxes: BoxSection | None = None,
     regions: Sequence[str] = ("hand", "leg"),
     seed: int = 0,
     threshold: float = 0.5,
@@ -40,14 +42,16 @@ def tiny_bundle(
     split: dict[str, object] | None = None,
     ood_detector: OODDetector | None = None,
 ) -> Path:
-    """Save a bundle as ``folder/best_model.h5`` and return that path."""
+    """Save a bundle as ``folder/best_model.h5`` and return that path; boxes need ``detail="fine"``."""
     import keras
 
     from utils.gradcam import Outputs, explain
     from utils.model_builder import build_model
 
     keras.utils.set_random_seed(seed)
-    network = build_model(architecture, image_size, regions=regions, detail=detail)
+    network = build_model(
+        architecture, image_size, regions=regions, detail=detail, boxes=boxes is not None
+    )
     spec = PreprocessSpec(image_size, ARCHITECTURES[architecture].scaling)
     outputs = Outputs.of(
         explain(network).predict_on_batch(scale(self_test_input(image_size), spec.scaling))
@@ -76,9 +80,17 @@ def tiny_bundle(
         },
         metrics={},
         manifest=TrainingManifest(frozenset(), np.zeros((0, 32), np.uint8)),
+        boxes=boxes,
         ood_detector=ood_detector,
     )
     return path
+
+
+def box_section(*, intercept: float = 0.0, threshold: float = 0.005) -> BoxSection:
+    """Return scores of the detection head; untrained, it gives each peak a logit of about -4.6."""
+    return BoxSection(
+        calibration=Calibration(1.0, intercept), threshold=threshold, chosen_by="fixed by the test"
+    )
 
 
 @contextmanager

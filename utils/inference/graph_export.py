@@ -18,13 +18,13 @@ from utils.gradcam import EMBEDDING, MAP
 from utils.inference.openvino_runtime import EngineUnavailable, import_openvino
 from utils.inference.tensorflow_engine import INPUT, frozen_graph
 from utils.model.bundle import Bundle, read_bundle
-from utils.model_builder import LOGIT, REGION
+from utils.model_builder import BOX, HEATMAP, LOGIT, REGION
 
 # Part of the cache's key: a new version exports every graph again.
 EXPORT_VERSION = 3
 GRAPH, WEIGHTS = "graph.xml", "graph.bin"
 DONE, SETUP_FAULT, BUNDLE_FAULT = 0, 3, 4
-_NAMES = {INPUT, LOGIT, MAP, EMBEDDING, REGION}
+_NAMES = {INPUT, LOGIT, MAP, EMBEDDING, REGION, HEATMAP, BOX}
 
 
 def export(bundle: Bundle, folder: Path) -> None:

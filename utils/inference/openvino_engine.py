@@ -14,7 +14,7 @@ from utils.inference.graph_cache import Graph
 from utils.inference.openvino_runtime import EngineUnavailable, import_openvino
 from utils.inference.tensorflow_engine import INPUT
 from utils.model.bundle import Bundle
-from utils.model_builder import LOGIT, REGION
+from utils.model_builder import BOX, HEATMAP, LOGIT, REGION
 from utils.registry import Registry
 
 # OpenVINO's name of each precision. Always set: its default is bfloat16 where the processor has it.
@@ -103,6 +103,7 @@ class OpenVINOEngine:
         self.threads: int | None = threads or cpu_count()
         self.lone_threads: int | None = max(lone_threads or 0, self.threads)
         names = [LOGIT, MAP, EMBEDDING, *([REGION] if bundle.regions else [])]
+        names += [HEATMAP, BOX] if bundle.boxes else []
         variants = [(self.threads, min(streams or 1, self.threads))]
         if self.lone_threads > self.threads:
             variants.append((self.lone_threads, 1))

@@ -18,7 +18,7 @@ from utils.files import sha256_of
 from utils.model.calibration import Calibration
 from utils.model.manifest import TrainingManifest, manifest_path
 from utils.model.ood import OODDetector, load_ood_detector
-from utils.model.sidecar import Labels, Sidecar, read_sidecar
+from utils.model.sidecar import BoxSection, Labels, Sidecar, read_sidecar
 from utils.model_builder import REGION, build_model, map_offset
 from utils.preprocess import PreprocessSpec
 
@@ -82,6 +82,16 @@ class Bundle:
     def chosen_by(self) -> str:
         """The rule that chose the threshold."""
         return self.sidecar.decision.chosen_by
+
+    @property
+    def untested_regions(self) -> tuple[str, ...]:
+        """Body parts with too few fractured test images to know how well they are answered."""
+        return self.sidecar.decision.untested_regions
+
+    @property
+    def boxes(self) -> BoxSection | None:
+        """Calibration and least score of the detection head's boxes, None without that head."""
+        return self.sidecar.boxes
 
     @property
     def scale_top(self) -> float:
@@ -158,6 +168,7 @@ def load_network(bundle: Bundle, image_size: int | None = None) -> keras.Model:
         image_size or bundle.preprocess.image_size,
         regions=bundle.regions,
         detail=bundle.sidecar.model.detail,
+        boxes=bundle.boxes is not None,
         dropout=0.0,
     )
     try:

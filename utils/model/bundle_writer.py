@@ -18,6 +18,7 @@ from utils.model.manifest import TrainingManifest, manifest_path, write_manifest
 from utils.model.ood import FALSE_ALARMS, OODDetector, save_ood_detector
 from utils.model.self_test import self_test_section
 from utils.model.sidecar import (
+    BoxSection,
     Decision,
     Labels,
     MapSection,
@@ -27,7 +28,7 @@ from utils.model.sidecar import (
     sidecar_path,
     write_sidecar,
 )
-from utils.model_builder import LOGIT, REGION, detail_of, map_offset
+from utils.model_builder import HEATMAP, LOGIT, REGION, detail_of, map_offset
 from utils.preprocess import PreprocessSpec
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def save_bundle(
     training: dict[str, Any],
     metrics: dict[str, Any],
     manifest: TrainingManifest,
+    boxes: BoxSection | None = None,
     ood_detector: OODDetector | None = None,
 ) -> Bundle:
     """Write a bundle; its three files take their names when all are complete, the sidecar last.
@@ -60,11 +62,13 @@ def save_bundle(
         self_test: outputs of the explained network for ``self_test_input``.
         training: data and settings of its training.
         manifest: the images that trained, calibrated or decided it.
+        boxes: scores of the detection head, for a network that has it.
         ood_detector: without it no picture gets a warning as out of distribution.
 
     Returns:
         The bundle as read back.
     """
+    assert (HEATMAP in network.output) == (boxes is not None)
     with _parts(path) as (weights, sidecar, listed):
         network.save(weights, include_optimizer=False)
         section = None
@@ -87,6 +91,7 @@ def save_bundle(
             training={**training, "seen": write_manifest(listed, manifest, path)},
             metrics=metrics,
             self_test=self_test_section(self_test),
+            boxes=boxes,
             environment=_environment(),
         )
         write_sidecar(sidecar, content)

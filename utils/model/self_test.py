@@ -32,6 +32,9 @@ def self_test_outputs(outputs: Outputs) -> dict[str, list[float]]:
     }
     if outputs.region is not None:
         numbers["region"] = [float(value) for value in outputs.region[0]]
+    if outputs.heatmap is not None and outputs.box is not None:
+        numbers["heatmap"] = [float(outputs.heatmap[0].max()), float(outputs.heatmap[0].min())]
+        numbers["box"] = [float(value) for value in outputs.box[0].mean(axis=(0, 1))]
     return numbers
 
 

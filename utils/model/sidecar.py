@@ -82,8 +82,6 @@ class OODSection(_Section):
     false_alarms: dict[str, Probability]
 
 
-class SelfTest(_Section):
-    """Known input and the network's expected outputs."""
 class BoxSection(_Section):
     """Calibration of the detection head's peaks, and the least score of a box that is shown."""
 
@@ -94,6 +92,8 @@ class BoxSection(_Section):
 
 
     input: Literal["interference-v1"] = "interference-v1"
+class SelfTest(_Section):
+    """Known input and the network's expected outputs."""
     outputs: dict[str, list[Finite]]
     tolerance: dict[str, Finite]
 
@@ -120,7 +120,6 @@ class Sidecar(_Section):
     ood_detector: OODSection | None = Field(None, alias="familiarity")
     training: dict[str, Any]
     boxes: BoxSection | None = None
-    boxes: BoxSection | None = None
     metrics: dict[str, Any]
     self_test: SelfTest = Field(alias="golden")
     environment: dict[str, Any]
@@ -134,6 +133,12 @@ class Sidecar(_Section):
 
     @field_validator("training")
     @classmethod
+    @model_validator(mode="after")
+    def _boxes_need_the_fine_map(self) -> Sidecar:
+        if self.boxes is not None and self.model.detail != "fine":
+            raise ValueError("boxes need the fine map")
+        return self
+
     def _names_the_manifest(cls, training: dict[str, Any]) -> dict[str, Any]:
         seen = training.get("seen")
         if not isinstance(seen, dict) or not isinstance(seen.get("sha256"), str):
