@@ -1,4 +1,4 @@
-"""Preprocessing: a radiograph's content crop, fitted into a square of bytes, scaled by a table.
+"""Preprocessing: a radiograph's content crop, stretched where it is dim, fitted into a square of bytes.
 
 Training, evaluation and serving share this definition. The border of a picture (collimation, screenshot
 margins, an exported page) is cut off, since it would make the bone smaller. ``fit`` returns uint8, so that a
@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 
 from utils.errors import BundleError
+from utils.imaging.brightness import Brightness, measure, stretched
 from utils.imaging.content_crop import crop_in_file, find_content_crop
 from utils.imaging.geometry import Rectangle, placement, resize
 from utils.imaging.radiograph import DETAIL, Radiograph
 from utils.registry import Registry
 
-VERSION = 2
+VERSION = 3
 LETTERBOX = "letterbox"
 # Sides of the network's input, pixels. Large pictures are decoded no larger than DETAIL.
 SMALLEST, LARGEST = 32, DETAIL
@@ -40,6 +41,8 @@ SCALINGS: Registry[np.ndarray] = Registry(
         "torch": _table((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
         # [-1, 1]: MobileNetV2.
         "tf": _table((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+        # [-1, 1] around 127: EfficientNet-Lite.
+        "lite": _table((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
         # Mean of each channel in blue, green, red order taken off: VGG, ResNet.
         "caffe": _table((103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
         # Levels as they are; the network scales them itself: EfficientNet.
@@ -94,6 +97,8 @@ class PreprocessSpec:
 def fit(pixels: np.ndarray, size: int) -> np.ndarray:
     """Fit the content crop of a radiograph into a square: aspect kept, centred, black around it.
 
+    A dim or flat crop is stretched, see ``imaging.brightness``.
+
     Args:
         pixels: float32 (height, width) in [0, 1].
         size: side of the square, pixels.
@@ -101,23 +106,32 @@ def fit(pixels: np.ndarray, size: int) -> np.ndarray:
     Returns:
         uint8 (size, size).
     """
-    return letterbox(pixels[find_content_crop(pixels).inside], size)
+    content = pixels[find_content_crop(pixels).inside]
+    return letterbox(stretched(content, measure(content)), size)
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkInput:
-    """Fitted pixels uint8 (size, size), and their content crop in pixels of the file's picture."""
+    """What the network sees of a radiograph.
+
+    Args:
+        pixels: fitted, uint8 (size, size).
+        crop: content crop, in pixels of the file's picture.
+        brightness: of the crop, before it was stretched.
+    """
 
     pixels: np.ndarray
     crop: Rectangle
+    brightness: Brightness
 
 
 def network_input(radiograph: Radiograph, size: int) -> NetworkInput:
     """Find the content crop of a radiograph and fit it into a square of ``size`` pixels."""
     crop = find_content_crop(radiograph.pixels)
-    return NetworkInput(
-        letterbox(radiograph.pixels[crop.inside], size), crop_in_file(crop, radiograph)
-    )
+    content = radiograph.pixels[crop.inside]
+    brightness = measure(content)
+    fitted = letterbox(stretched(content, brightness), size)
+    return NetworkInput(fitted, crop_in_file(crop, radiograph), brightness)
 
 
 def letterbox(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -129,6 +143,19 @@ def letterbox(pixels: np.ndarray, size: int) -> np.ndarray:
     # Scales and rounds in one pass.
     square[place.inside] = cv2.convertScaleAbs(inner, alpha=255.0)
     return square
+
+
+def invert(fitted: np.ndarray, crop: Rectangle) -> np.ndarray:
+    """Return a fitted radiograph with its greys inverted; the letterbox bars stay black.
+
+    Args:
+        fitted: uint8 (size, size).
+        crop: content crop that was fitted.
+    """
+    place = placement(crop.height, crop.width, fitted.shape[0])
+    inverted = np.zeros_like(fitted)
+    inverted[place.inside] = 255 - fitted[place.inside]
+    return inverted
 
 
 def scale(fitted: np.ndarray, scaling: str) -> np.ndarray:

@@ -13,7 +13,7 @@ import pytest
 from scipy.special import expit
 from sklearn import metrics as sk
 
-from tests.support.bundles import tiny_bundle
+from tests.support.bundles import fixed_ood_detector, tiny_bundle
 from tests.support.manifests import record_training_images
 from tests.support.trees import folder_tree, fracatlas_tree, mura_tree
 from utils.datasets.image_cache import prepare_images
@@ -27,7 +27,14 @@ from utils.evaluation.strata import ScoredImages
 from utils.inference.engine import load_engine
 from utils.inference.input_warnings import CERTAINTIES
 from utils.inference.predictor import Predictor
-from utils.model.ood import CODES, OODDetector
+from utils.model.ood import (
+    NOT_A_RADIOGRAPH,
+    STRETCHED,
+    TURNED,
+    UNLIKE_TRAINING,
+    UNSUPPORTED_REGION,
+    OODDetector,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -291,19 +298,21 @@ def test_mura_is_evaluated_by_study_and_patient(foreign, tmp_path):
 
 
 def detector_of_every_code(embeddings: np.ndarray) -> OODDetector:
-    """A detector that gives each code to some of these images, by one direction of the embedding."""
+    """A detector that gives many codes to some of these images, by directions of the embedding."""
     channels = embeddings.shape[1]
     middle = embeddings.mean(axis=0)
-    borders = np.zeros((channels, 2), np.float32)
-    borders[:, 0] = np.linalg.svd(embeddings - middle, full_matrices=False)[2][0]
-    nothing = dict.fromkeys(CODES, 0.0)
-    made = OODDetector(
-        middle, np.eye(channels, dtype=np.float32), borders, np.zeros(2, np.float32), nothing
-    )
-    shares = dict(zip(CODES, (0.2, 0.4, 0.5, 1.0), strict=True))
+    none = fixed_ood_detector(channels=channels)
+    borders = none.borders.copy()
+    directions = np.linalg.svd(embeddings - middle, full_matrices=False)[2]
+    named = {NOT_A_RADIOGRAPH: 0, TURNED: 1, STRETCHED: 2}
+    for code, direction in named.items():
+        borders[:, none.classifiers.index(code)] = directions[direction]
+    whitening = np.eye(channels, dtype=np.float32)
+    made = replace(none, mean=middle, whitening=whitening, borders=borders)
+    shares = {UNLIKE_TRAINING: 0.2, UNSUPPORTED_REGION: 0.6, **dict.fromkeys(named, 0.7)}
     scores = made.scores(embeddings)
     limits = {code: float(np.quantile(scores[code], share)) for code, share in shares.items()}
-    return replace(made, limits=limits)
+    return replace(made, limits={**none.limits, **limits})
 
 
 def test_certainties_are_those_of_the_app(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils.datasets.image_cache import FileFacts
+from tests.support.evaluations import facts_of
 from utils.datasets.sample import Sample
 from utils.evaluation.localisation import (
     MapLocalisation,
@@ -15,9 +15,9 @@ from utils.evaluation.localisation import (
     pointing_game_hit,
     summarise_localisation,
 )
-from utils.imaging.geometry import Box, Rectangle, map_over_picture
+from utils.imaging.geometry import Box, map_over_picture
 
-SQUARE = FileFacts("0" * 64, 64, 64, False, Rectangle(0, 0, 64, 64))
+SQUARE = facts_of(64, 64)
 
 
 def sample(*boxes: Box) -> Sample:
@@ -68,7 +68,7 @@ def test_an_empty_map_is_a_miss_by_every_measure():
 
 
 def test_the_letterbox_is_no_part_of_the_picture():
-    wide = FileFacts("0" * 64, 32, 64, False, Rectangle(0, 0, 32, 64))
+    wide = facts_of(32, 64)
     signed = np.ones((4, 4), np.float32)
     signed[0] = signed[3] = 100.0  # above and below the picture, and drawn in between cells
     activation = map_over_picture(signed, 32, 64)

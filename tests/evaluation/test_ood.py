@@ -15,8 +15,9 @@ from utils.errors import InputError
 from utils.evaluation.evaluate import evaluate
 from utils.evaluation.ood import evaluate_ood, find_ood_folders
 from utils.inference.engine import load_engine
+from utils.inference.input_warnings import ANSWER_CODES
 from utils.inference.predictor import Predictor
-from utils.model.ood import CODES, NOT_A_RADIOGRAPH, UNSUPPORTED_REGION
+from utils.model.ood import NOT_A_RADIOGRAPH, STRETCHED
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ def evaluated(folder, **options):
 
 @pytest.mark.parametrize(
     ("codes", "certainty"),
-    [((), "definite"), ((UNSUPPORTED_REGION,), "doubtful"), ((NOT_A_RADIOGRAPH,), "withheld")],
+    [((), "definite"), ((STRETCHED,), "doubtful"), ((NOT_A_RADIOGRAPH,), "withheld")],
 )
 def test_samples_are_counted_by_warning_and_certainty(tmp_path, folders, codes, certainty):
     # Both codes of the distance share one score: the graver one implies the other.
@@ -63,7 +64,7 @@ def test_samples_are_counted_by_warning_and_certainty(tmp_path, folders, codes, 
         expected |= {"definite": 2, "doubtful": 1}
     assert dict(record.certainty) == expected
     assert record.warnings == {
-        **{code: 3 * (code in codes) for code in CODES},
+        **{code: 3 * (code in codes) for code in ANSWER_CODES},
         "low_resolution": 1,
     }
     assert record.without_warning == (0 if codes else 2)

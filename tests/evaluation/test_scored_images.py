@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils.datasets.image_cache import FileFacts
+from tests.support.evaluations import facts_of
 from utils.datasets.sample import Sample
 from utils.errors import InputError
 from utils.evaluation.scored_images import (
@@ -16,7 +16,6 @@ from utils.evaluation.scored_images import (
     read_names,
     write_predictions,
 )
-from utils.imaging.geometry import Rectangle
 
 # A name that a table has to quote.
 NAMES = ("a/1.png", 'a/"2", odd.png', "b/3.png")
@@ -29,9 +28,7 @@ SAMPLES = tuple(
 def scored() -> ScoredImages:
     return ScoredImages(
         samples=SAMPLES,
-        files=tuple(
-            FileFacts("0" * 64, 80, 40, row == 1, Rectangle(0, 0, 80, 40)) for row in range(3)
-        ),
+        files=tuple(facts_of(80, 40, truncated=row == 1) for row in range(3)),
         parts=("test",) * 3,
         groups=("g0", "g1", "g2"),
         labels=np.array([0, 1, 0]),
@@ -39,6 +36,7 @@ def scored() -> ScoredImages:
         probability=np.array([0.25, 0.5, 0.75]),
         maps=np.zeros((3, 2, 2), np.float32),
         region=None,
+        input_warnings=((), (), ()),
     )
 
 

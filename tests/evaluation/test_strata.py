@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from tests.support.bundles import tiny_bundle
-from utils.datasets.image_cache import FileFacts
+from tests.support.evaluations import facts_of
 from utils.datasets.sample import Sample
 from utils.evaluation.localisation import localise
 from utils.evaluation.scored_images import ScoredImages
 from utils.evaluation.strata import by_study, longest_side_bin, tables
-from utils.imaging.geometry import Box, Rectangle
+from utils.imaging.geometry import Box
+from utils.inference.input_warnings import ANSWER_CODES
 from utils.model.bundle import Bundle, read_bundle
 
 
@@ -33,7 +34,7 @@ def scored_by_hand(
     n = len(samples)
     return ScoredImages(
         samples=samples,
-        files=(FileFacts("0" * 64, 80, 40, False, Rectangle(0, 0, 80, 40)),) * n,
+        files=(facts_of(80, 40),) * n,
         parts=("test",) * n,
         groups=tuple(sample.group for sample in samples),
         labels=np.array(labels),
@@ -41,22 +42,20 @@ def scored_by_hand(
         probability=np.array(probability),
         maps=np.zeros((n, 2, 2), np.float32),
         region=None,
+        input_warnings=((),) * n,
     )
 
 
 def test_input_warnings_are_counted_by_code(bundle):
     scored = scored_by_hand([None] * 4, [0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8])
     options = {"resamples": 0, "seed": 0}
-    assert tables(scored, bundle, **options).input_warnings is None
+    none = tables(scored, bundle, **options).input_warnings
+    assert {of.n for of in none.codes.values()} == {0}
     codes = (("unsupported_region", "inverted"), (), ("unsupported_region",), ())
     found = tables(replace(scored, input_warnings=codes), bundle, **options).input_warnings
     assert found.n == 4
-    assert {code: of.n for code, of in found.codes.items()} == {
-        "unlike_training": 0,
-        "unsupported_region": 2,
-        "not_a_radiograph": 0,
-        "inverted": 1,
-    }
+    expected = {**dict.fromkeys(ANSWER_CODES, 0), "unsupported_region": 2, "inverted": 1}
+    assert {code: of.n for code, of in found.codes.items()} == expected
     assert found.codes["unsupported_region"].share.value == 0.5
     # The two with a warning are both negative.
     assert found.labels == {"positive": 2, "negative": 2}
@@ -104,7 +103,4 @@ def test_an_empty_map_misses_the_lesion(bundle):
     ],
 )
 def test_sizes_are_binned_by_the_longest_side(height, width, name):
-    assert (
-        longest_side_bin(FileFacts("", height, width, False, Rectangle(0, 0, height, width)))
-        == name
-    )
+    assert longest_side_bin(facts_of(height, width)) == name

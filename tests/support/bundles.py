@@ -14,7 +14,7 @@ from utils.model.architectures import ARCHITECTURES
 from utils.model.bundle_writer import save_bundle
 from utils.model.calibration import Calibration
 from utils.model.manifest import TrainingManifest
-from utils.model.ood import CODES, OODDetector
+from utils.model.ood import CODES, UNLIKE_TRAINING, UNSUPPORTED_REGION, OODDetector
 from utils.model.self_test import self_test_input
 from utils.model.sidecar import (
     CHECKSUM,
@@ -117,10 +117,12 @@ def fixed_ood_detector(*codes: str, channels: int = 192) -> OODDetector:
         channels: of the embedding; 192 is the custom network's.
     """
     nothing = np.zeros((channels, channels), np.float32)
+    classifiers = tuple(code for code in CODES if code not in (UNLIKE_TRAINING, UNSUPPORTED_REGION))
     return OODDetector(
         mean=np.zeros(channels, np.float32),
         whitening=nothing,
-        borders=nothing[:, :2],
-        offsets=np.zeros(2, np.float32),
+        borders=np.zeros((channels, len(classifiers)), np.float32),
+        offsets=np.zeros(len(classifiers), np.float32),
+        classifiers=classifiers,
         limits={code: -1.0 if code in codes else 1.0 for code in CODES},
     )

@@ -12,17 +12,26 @@ from tests.support.bundles import tiny_bundle
 from tests.support.trees import fracatlas_tree
 from train import parser
 from utils.datasets.duplicates import DuplicateCounts
-from utils.datasets.image_cache import prepare_images
+from utils.datasets.image_cache import FileFacts, prepare_images
 from utils.datasets.readers import read_dataset
 from utils.datasets.split import PartCounts
 from utils.datasets.training_set import PartUse, TrainingSetReport
 from utils.evaluation.evaluate import evaluate
 from utils.evaluation.scored_images import Evaluation
 from utils.evaluation.strata import tables
+from utils.imaging.brightness import Brightness
+from utils.imaging.geometry import Rectangle
 from utils.inference.engine import load_engine
 from utils.training.config import config_of
 
 DOUBT = (0.45, 0.55)
+USUAL = Brightness(low=0.0, high=0.9, levels=200, black=0.1, white=0.0)
+
+
+def facts_of(height: int, width: int, *, truncated: bool = False) -> FileFacts:
+    """Facts of a picture of usual brightness without a border."""
+    crop = Rectangle(0, 0, height, width)
+    return FileFacts("0" * 64, height, width, truncated, crop, USUAL)
 
 
 def training_args(*flags: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from utils.datasets.sample import Sample
 from utils.errors import DatasetError, InputError
 from utils.files import PART, read_file
 from utils.formats import decode
+from utils.imaging.brightness import Brightness
 from utils.imaging.geometry import Rectangle
 from utils.imaging.radiograph import Limits
 from utils.messages import sentence
@@ -52,6 +53,7 @@ class FileFacts:
         height, width: of the picture, pixels.
         truncated: the file ends early and its picture was filled in.
         crop: content crop, the part of the picture that the network sees.
+        brightness: of the crop.
     """
 
     sha256: str
@@ -59,6 +61,7 @@ class FileFacts:
     width: int
     truncated: bool
     crop: Rectangle
+    brightness: Brightness
 
     @property
     def key(self) -> str:
@@ -139,6 +142,7 @@ def _prepare(path: Path, size: int) -> tuple[FileFacts, np.ndarray, np.ndarray] 
         width=radiograph.width,
         truncated=radiograph.truncated,
         crop=fitted.crop,
+        brightness=fitted.brightness,
     )
     # Thumbnails show the whole picture: whether two are duplicates does not depend on their margins.
     return facts, fitted.pixels, letterbox(radiograph.pixels, THUMBNAIL_SIZE)

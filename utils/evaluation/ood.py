@@ -10,11 +10,10 @@ from pathlib import Path
 from utils.errors import InputError
 from utils.evaluation.report_schema import CertaintyCounts, OODFolderRecord
 from utils.evaluation.scored_images import Evaluation
-from utils.inference.input_warnings import CERTAINTIES, certainty_of
+from utils.inference.input_warnings import ANSWER_CODES, CERTAINTIES, certainty_of
 from utils.inference.predictor import Predictor
 from utils.inference.runners.local import FileResult, find_files, predict_files
 from utils.model.bundle import Bundle
-from utils.model.ood import CODES
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def _list_images(folder: Path) -> OODFolder:
 def _counted(name: str, results: Iterable[FileResult], bundle: Bundle) -> OODFolderRecord:
     """Count the results of the files of one folder by certainty and warnings."""
     certainty = Counter(dict.fromkeys(CERTAINTIES, 0))
-    warnings = Counter(dict.fromkeys(CODES, 0))
+    warnings = Counter(dict.fromkeys(ANSWER_CODES, 0))
     pictures = refused = without_warning = 0
     for result in results:
         if result.prediction is None:

@@ -15,6 +15,7 @@ from utils.datasets.sample import Dataset, Sample
 from utils.errors import InputError
 from utils.evaluation.report_schema import EvaluationReport
 from utils.inference.engine import Engine
+from utils.inference.input_warnings import warning_codes
 from utils.model.bundle import Bundle, read_ood_detector
 
 # Column that names an image: its sample's id, which is its path below the dataset's root.
@@ -33,7 +34,7 @@ class ScoredImages:
         probability: float64 (n,), calibrated.
         maps: float32 (n, h, w), signed, logits.
         region: predicted body part of each, None without that head.
-        input_warnings: codes of each image's input warnings, None without an out-of-distribution detector.
+        input_warnings: codes of each image's input warnings.
         map_offset: receptive-field centre offset, see ``Bundle.map_offset``.
     """
 
@@ -46,7 +47,7 @@ class ScoredImages:
     probability: np.ndarray
     maps: np.ndarray
     region: tuple[str, ...] | None
-    input_warnings: tuple[tuple[str, ...], ...] | None = None
+    input_warnings: tuple[tuple[str, ...], ...]
     map_offset: float = 0.0
 
     def take(
@@ -99,15 +100,17 @@ def score(
     region = None
     if regions:
         region = tuple(engine.bundle.regions[row] for row in np.concatenate(regions))
-    input_warnings = None
-    if ood_detector := read_ood_detector(engine.bundle):
-        input_warnings = tuple(
-            ood_detector.codes(embedding) for output in outputs for embedding in output.embedding
-        )
     samples = tuple(prepared.samples[row] for row in rows)
+    files = tuple(prepared.files[row] for row in rows)
+    places = ((output, row) for output in outputs for row in range(len(output.logit)))
+    detector = read_ood_detector(engine.bundle)
+    input_warnings = tuple(
+        warning_codes(engine.bundle, detector, *place, file.crop, file.brightness)
+        for place, file in zip(places, files, strict=True)
+    )
     return ScoredImages(
         samples=samples,
-        files=tuple(prepared.files[row] for row in rows),
+        files=files,
         parts=tuple(parts[row] for row in rows),
         groups=tuple(groups[row] for row in rows),
         labels=np.array([sample.label for sample in samples]),

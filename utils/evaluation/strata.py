@@ -14,15 +14,13 @@ from utils.evaluation.metrics import confusion, mean_with_interval, summarise
 from utils.evaluation.predictive_values import PREVALENCES, predictive_values
 from utils.evaluation.scored_images import ScoredImages
 from utils.inference.input_warnings import (
+    ANSWER_CODES,
     CERTAINTIES,
     DEFINITE,
-    LOW_RESOLUTION,
     certainty_of,
-    has_low_resolution,
 )
 from utils.messages import sentence
 from utils.model.bundle import Bundle
-from utils.model.ood import CODES
 
 # Longest side of the original, pixels: upper edge (included) and name of each bin.
 SIZES = (
@@ -139,21 +137,12 @@ def certainties(scored: ScoredImages, zone: tuple[float, float]) -> np.ndarray:
     Returns:
         Names in CERTAINTIES, str (n,).
     """
-    certainty = []
-    for row, file in enumerate(scored.files):
-        codes = scored.input_warnings[row] if scored.input_warnings else ()
-        if has_low_resolution(file.crop):
-            codes = (*codes, LOW_RESOLUTION)
-        certainty.append(certainty_of(float(scored.probability[row]), zone, codes))
-    return np.array(certainty, str)
+    answers = zip(scored.probability, scored.input_warnings, strict=True)
+    return np.array([certainty_of(float(value), zone, codes) for value, codes in answers], str)
 
 
-def _input_warnings(
-    scored: ScoredImages, drawing: Mapping[str, int]
-) -> schema.InputWarnings | None:
-    """Count the images that carry each input warning; None without an out-of-distribution detector."""
-    if scored.input_warnings is None:
-        return None
+def _input_warnings(scored: ScoredImages, drawing: Mapping[str, int]) -> schema.InputWarnings:
+    """Count the images that carry each input warning."""
     rows: dict[schema.Label, np.ndarray] = {
         "positive": np.flatnonzero(scored.labels == 1),
         "negative": np.flatnonzero(scored.labels != 1),
@@ -165,7 +154,7 @@ def _input_warnings(
         return schema.CountAndShare(n=int(carries[chosen].sum()), share=share)
 
     counts = {}
-    for code in CODES:
+    for code in ANSWER_CODES:
         carries = np.array([code in codes for codes in scored.input_warnings], float)
         by_label = {label: counted(carries, chosen) for label, chosen in rows.items()}
         total = counted(carries, np.arange(carries.size))

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from utils.gradcam import Outputs
+from utils.imaging.brightness import Brightness
 from utils.imaging.geometry import Rectangle
 from utils.imaging.radiograph import Radiograph
 from utils.messages import sentence
-from utils.model.ood import CODES, INVERTED, NOT_A_RADIOGRAPH, UNSUPPORTED_REGION
+from utils.model import ood
+from utils.model.bundle import Bundle
+from utils.model.ood import OODDetector
 
 DEFINITE, DOUBTFUL, WITHHELD = "definite", "doubtful", "withheld"
 CERTAINTIES = (DEFINITE, DOUBTFUL, WITHHELD)
-LOW_RESOLUTION, TRUNCATED = "low_resolution", "truncated"
+LOW_RESOLUTION, LOW_CONTRAST, CLIPPED = "low_resolution", "low_contrast", "clipped"
+UNTESTED_BODY_PART, TRUNCATED = "untested_body_part", "truncated"
 # Of decoders' notices: the file's header contradicts its data, or leaves out what it should say.
 HEADER_CONTRADICTION = "header_contradiction"
-WARNING_CODES = (*CODES, LOW_RESOLUTION, TRUNCATED, HEADER_CONTRADICTION)
+PICTURE_CODES = (LOW_RESOLUTION, LOW_CONTRAST, CLIPPED)
+# Of what the network saw and answered, see ``warning_codes``; the last two are of the file.
+ANSWER_CODES = (*ood.CODES, UNTESTED_BODY_PART, *PICTURE_CODES)
+WARNING_CODES = (*ANSWER_CODES, TRUNCATED, HEADER_CONTRADICTION)
 # A fracture line is seldom wider than a millimetre; a hand at this many pixels has about one a millimetre.
 LEAST_SIDE = 200
 # Codes that make an answer doubtful, or withhold it, whatever its probability.
-DOUBTED_FOR = frozenset({UNSUPPORTED_REGION, INVERTED, LOW_RESOLUTION})
-WITHHELD_FOR = frozenset({NOT_A_RADIOGRAPH})
+DOUBTED_FOR = frozenset(
+    {
+        ood.INVERTED,
+        ood.TURNED,
+        ood.STRETCHED,
+        ood.PHOTOGRAPHED,
+        ood.UNLIKE_TRAINING,
+        UNTESTED_BODY_PART,
+        *PICTURE_CODES,
+    }
+)
+WITHHELD_FOR = frozenset({ood.NOT_A_RADIOGRAPH, ood.UNSUPPORTED_REGION, ood.SEVERAL_RADIOGRAPHS})
 
 
 @dataclass(frozen=True)
@@ -31,35 +49,61 @@ class InputWarning:
     message: str
 
 
-def input_warnings(
-    radiograph: Radiograph, crop: Rectangle, ood_codes: Sequence[str], regions: Sequence[str]
-) -> tuple[InputWarning, ...]:
-    """Return the warnings about one picture.
+def warning_codes(
+    bundle: Bundle,
+    detector: OODDetector | None,
+    outputs: Outputs,
+    row: int,
+    crop: Rectangle,
+    brightness: Brightness,
+) -> tuple[str, ...]:
+    """Return the codes of the warnings about one picture, from what the network saw and answered.
 
     Args:
+        bundle: the network's.
+        detector: its out-of-distribution detector, None where it has none.
+        outputs: of a forward pass.
+        row: of the picture in it.
+        crop, brightness: of the picture.
+    """
+    codes = list(detector.codes(outputs.embedding[row])) if detector else []
+    if outputs.region is not None:
+        region = bundle.regions[int(outputs.region[row].argmax())]
+        if region in bundle.untested_regions:
+            codes.append(UNTESTED_BODY_PART)
+    if min(crop.height, crop.width) < LEAST_SIDE:
+        codes.append(LOW_RESOLUTION)
+    if brightness.few_levels:
+        codes.append(LOW_CONTRAST)
+    elif brightness.clipped:
+        codes.append(CLIPPED)
+    return tuple(codes)
+
+
+def input_warnings(
+    codes: Collection[str], radiograph: Radiograph, crop: Rectangle, bundle: Bundle
+) -> tuple[InputWarning, ...]:
+    """Return the warnings of one picture, its file's included.
+
+    Args:
+        codes: of ``warning_codes``.
         radiograph: the decoded file.
         crop: its content crop.
-        ood_codes: of the out-of-distribution detector.
-        regions: body parts that the model supports, empty where the bundle names none.
+        bundle: names the body parts that the model supports.
     """
-    supported = f" ({', '.join(regions)})" if regions else ""
-    facts = {"regions": supported, "side": min(crop.height, crop.width), "least": LEAST_SIDE}
-    codes = list(ood_codes)
-    if has_low_resolution(crop):
-        codes.append(LOW_RESOLUTION)
-    if radiograph.truncated:
-        codes.append(TRUNCATED)
+    facts = {
+        "regions": f" ({', '.join(bundle.regions)})" if bundle.regions else "",
+        "untested": ", ".join(bundle.untested_regions),
+        "side": min(crop.height, crop.width),
+        "least": LEAST_SIDE,
+    }
+    codes = [*codes, TRUNCATED] if radiograph.truncated else codes
     warnings = [InputWarning(code, sentence(f"inference.{code}", **facts)) for code in codes]
     warnings += [
         InputWarning(notice.code, sentence(notice.key, **notice.facts))
         for notice in radiograph.notices
     ]
     return tuple(warnings)
-
-
-def has_low_resolution(crop: Rectangle) -> bool:
-    """Return whether a content crop has too few pixels for fine fracture lines."""
-    return min(crop.height, crop.width) < LEAST_SIDE
 
 
 def certainty_of(probability: float, zone: tuple[float, float], codes: Collection[str]) -> str:

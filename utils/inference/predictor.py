@@ -14,6 +14,7 @@ import numpy as np
 from utils.formats import decode
 from utils.gradcam import Outputs
 from utils.imaging import geometry, overlay
+from utils.imaging.brightness import stretched
 from utils.imaging.radiograph import Limits, Radiograph
 from utils.inference.engine import DEFAULT_ENGINE, Engine, load_engine
 from utils.inference.input_warnings import (
@@ -22,11 +23,13 @@ from utils.inference.input_warnings import (
     WITHHELD_FOR,
     certainty_of,
     input_warnings,
+    warning_codes,
 )
 from utils.inference.prediction import Prediction, RegionPrediction
 from utils.inference.predictive_value import PredictiveValue, predictive_value_of_answers
 from utils.model.bundle import Bundle, read_ood_detector
-from utils.preprocess import NetworkInput, network_input
+from utils.model.ood import INVERTED, UNSUPPORTED_REGION
+from utils.preprocess import NetworkInput, invert, network_input
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +126,8 @@ class Predictor:
         """Return a file's prediction from row ``row`` of a forward pass of ``model_ms`` milliseconds."""
         radiograph, crop = file.radiograph, file.fitted.crop
         bundle = self.bundle
-        ood_codes = self._ood_detector.codes(outputs.embedding[row]) if self._ood_detector else ()
-        warnings = input_warnings(radiograph, crop, ood_codes, bundle.regions)
-        codes = {warning.code for warning in warnings}
+        codes = self._codes(file.fitted, outputs, row)
+        warnings = input_warnings(codes, radiograph, crop, bundle)
         logit = float(outputs.logit[row])
         probability = bundle.calibration.probability(logit)
         positive = probability >= bundle.threshold
@@ -139,10 +141,10 @@ class Predictor:
             )
         blend = pictures and overlay
         drawing = _draw(
-            radiograph, activation, bundle.scale_top, heatmap=pictures, blend=blend, page=page
+            file, activation, bundle.scale_top, heatmap=pictures, blend=blend, page=page
         )
         timing = {**file.timing, "model": model_ms, "map": _milliseconds_since(started)}
-        known = None if codes & NOT_MEASURED else self._predictive_values.get(positive)
+        known = None if NOT_MEASURED.intersection(codes) else self._predictive_values.get(positive)
         return Prediction(
             prediction=None if withheld else label,
             confidence=None if withheld else probability if positive else 1.0 - probability,
@@ -166,6 +168,21 @@ class Predictor:
             timing_ms={name: round(value, 2) for name, value in timing.items()},
             predictive_value=known,
         )
+
+    def _codes(self, fitted: NetworkInput, outputs: Outputs, row: int) -> tuple[str, ...]:
+        """Return the codes of the warnings about a picture.
+
+        That it is inverted is only reported where its inverse is like the training radiographs: to advise it
+        for a chest, say, would mislead. That takes a second forward pass.
+        """
+        detector, facts = self._ood_detector, (fitted.crop, fitted.brightness)
+        codes = warning_codes(self.bundle, detector, outputs, row, *facts)
+        if detector is not None and INVERTED in codes:
+            inverse = invert(fitted.pixels, fitted.crop)
+            found = detector.codes(self.engine.run(inverse[None]).embedding[0])
+            if UNSUPPORTED_REGION in found:
+                return tuple(UNSUPPORTED_REGION if code == INVERTED else code for code in codes)
+        return codes
 
 
 def load_predictor(
@@ -194,7 +211,7 @@ class _Drawing:
 
 
 def _draw(
-    radiograph: Radiograph,
+    file: DecodedFile,
     activation: np.ndarray | None,
     scale_top: float,
     *,
@@ -203,9 +220,11 @@ def _draw(
     page: bool,
 ) -> _Drawing:
     """Draw a prediction; without an activation map, as for a withheld answer, the radiograph alone."""
-    grey = None
+    radiograph, grey = file.radiograph, None
     if page or (blend and activation is not None):
-        grey = overlay.grey_levels(radiograph.pixels, overlay.BLEND_SIDE)
+        # What is dim is shown as the network sees it.
+        pixels = stretched(radiograph.pixels, file.fitted.brightness)
+        grey = overlay.grey_levels(pixels, overlay.BLEND_SIDE)
     shown = overlay.jpeg(grey) if page and grey is not None else None
     if activation is None:
         return _Drawing(radiograph=shown)

@@ -148,7 +148,7 @@ def read_ood_detector(bundle: Bundle) -> OODDetector | None:
     if section is None:
         return None
     try:
-        return load_ood_detector(bundle.path, section.limits)
+        return load_ood_detector(bundle.path, section.classifiers, section.limits)
     except (OSError, KeyError, SetupError) as error:
         raise BundleError(
             "model.ood_detector_missing", file=bundle.path.name, reason=error

@@ -74,7 +74,11 @@ def save_bundle(
         section = None
         if ood_detector is not None:
             save_ood_detector(weights, ood_detector)
-            section = OODSection(limits=ood_detector.limits, false_alarms=FALSE_ALARMS)
+            section = OODSection(
+                classifiers=ood_detector.classifiers,
+                limits=ood_detector.limits,
+                false_alarms=FALSE_ALARMS,
+            )
         detail = detail_of(network)
         content = Sidecar(
             weights_sha256=sha256_of(weights),
@@ -87,11 +91,11 @@ def save_bundle(
             labels=labels,
             decision=decision,
             map=MapSection(scale_top=scale_top, centre_offset=map_offset(network.name, detail)),
+            boxes=boxes,
             ood_detector=section,
             training={**training, "seen": write_manifest(listed, manifest, path)},
             metrics=metrics,
             self_test=self_test_section(self_test),
-            boxes=boxes,
             environment=_environment(),
         )
         write_sidecar(sidecar, content)

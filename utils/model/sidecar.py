@@ -47,12 +47,13 @@ class Labels(_Section):
 
 
 class Decision(_Section):
-    """Calibration, threshold and the doubtful zone around it."""
+    """Calibration, threshold, the doubtful zone around it, and body parts that too few images tested."""
 
     calibration: Calibration
     threshold: Probability
     chosen_by: str
     doubt: tuple[Probability, Probability]
+    untested_regions: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _doubt_contains_threshold(self) -> Decision:
@@ -73,11 +74,12 @@ class MapSection(_Section):
 
 
 class OODSection(_Section):
-    """Limit of each code's score, and the share of validation radiographs above it.
+    """Codes of the linear classifiers, limits of the scores, and shares of validation radiographs above them.
 
     The arrays of ``ood.OODDetector`` are in a group of the ``.h5`` file.
     """
 
+    classifiers: tuple[str, ...]
     limits: dict[str, Finite]
     false_alarms: dict[str, Probability]
 
@@ -90,10 +92,10 @@ class BoxSection(_Section):
     chosen_by: str
 
 
-
-    input: Literal["interference-v1"] = "interference-v1"
 class SelfTest(_Section):
     """Known input and the network's expected outputs."""
+
+    input: Literal["interference-v1"] = "interference-v1"
     outputs: dict[str, list[Finite]]
     tolerance: dict[str, Finite]
 
@@ -117,9 +119,9 @@ class Sidecar(_Section):
     labels: Labels
     decision: Decision
     map: MapSection
+    boxes: BoxSection | None = None
     ood_detector: OODSection | None = Field(None, alias="familiarity")
     training: dict[str, Any]
-    boxes: BoxSection | None = None
     metrics: dict[str, Any]
     self_test: SelfTest = Field(alias="golden")
     environment: dict[str, Any]
@@ -131,14 +133,14 @@ class Sidecar(_Section):
             raise ValueError("fit and version must be stated")
         return spec
 
-    @field_validator("training")
-    @classmethod
     @model_validator(mode="after")
     def _boxes_need_the_fine_map(self) -> Sidecar:
         if self.boxes is not None and self.model.detail != "fine":
             raise ValueError("boxes need the fine map")
         return self
 
+    @field_validator("training")
+    @classmethod
     def _names_the_manifest(cls, training: dict[str, Any]) -> dict[str, Any]:
         seen = training.get("seen")
         if not isinstance(seen, dict) or not isinstance(seen.get("sha256"), str):

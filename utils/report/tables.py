@@ -20,9 +20,13 @@ from utils.evaluation.report_schema import (
     RecalibrationRecord,
 )
 from utils.evaluation.scored_images import Evaluation
-from utils.inference.input_warnings import CERTAINTIES, DOUBTED_FOR, WITHHELD_FOR
+from utils.inference.input_warnings import (
+    ANSWER_CODES,
+    CERTAINTIES,
+    DOUBTED_FOR,
+    WITHHELD_FOR,
+)
 from utils.messages import sentence
-from utils.model.ood import CODES
 from utils.report.format import any_of, interval_text
 
 # Figures shown of each stratum; metrics.json has every figure.
@@ -182,7 +186,7 @@ def _localisation(found: Localisation) -> Table:
 
 
 def _input_warnings(found: InputWarnings) -> Table:
-    """Make the table of the warnings of the out-of-distribution detector, by label."""
+    """Make the table of the warnings about the pictures, by label."""
     header: tuple[str, ...] = ("warning", f"of {found.n}", "share")
     for label, n in found.labels.items():
         header += (f"of {n} {label}", "share")
@@ -204,7 +208,7 @@ def _ood(folders: Sequence[OODFolderRecord]) -> Table:
     counts = {"pictures": [folder.pictures for folder in folders]}
     for name in CERTAINTIES:
         counts[f"{name} answers"] = [getattr(folder.certainty, name) for folder in folders]
-    counts |= {code: [folder.warnings[code] for folder in folders] for code in CODES}
+    counts |= {code: [folder.warnings[code] for folder in folders] for code in ANSWER_CODES}
     counts["no warning"] = [folder.without_warning for folder in folders]
     counts["files refused"] = [folder.refused for folder in folders]
     rows = tuple((words, *map(str, numbers)) for words, numbers in counts.items())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,19 @@ from utils.model.operating_point import choose_operating_point
 from utils.model.self_test import self_test_input
 from utils.model.sidecar import Decision, Labels
 from utils.model_builder import LOGIT, map_offset
-from utils.preprocess import scale
+from utils.preprocess import fit, invert, scale
 from utils.training.batches import run_network
 from utils.training.config import TrainingConfig
 from utils.training.leakage import merge_manifests
-from utils.training.ood_samples import draw_ood_sample, invert, vary
+from utils.training.ood_samples import draw_ood_sample, vary
+from utils.training.presentations import MOST_RADIOGRAPHS, PRESENTATIONS, Draw
 from utils.training.trainer import Trainer
 
-# At most so many radiographs of the train part fit the OOD detector, and so many OOD samples.
-MAX_RADIOGRAPHS, MAX_OOD_SAMPLES = 4000, 1000
+# At most so many radiographs of the train part fit the OOD detector, and so many OOD samples; and so many
+# pictures of each way in which a radiograph should not arrive.
+MAX_RADIOGRAPHS, MAX_OOD_SAMPLES, MAX_PRESENTED = 4000, 1000, 1200
+# Fractured test images of a body part without which it is not known how well it is answered.
+LEAST_FRACTURES = 10
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +128,8 @@ def images_afterwards(data: TrainingSet) -> int:
     """Return an upper bound of the images that ``finish`` runs through the network."""
     parts = {part: len(rows) for part, rows in data.rows.items()}
     radiographs = min(parts["train"], MAX_RADIOGRAPHS)
-    return parts["validation"] + parts["test"] + 3 * radiographs + MAX_OOD_SAMPLES
+    presented = (len(PRESENTATIONS) + 2) * min(radiographs, MAX_PRESENTED)
+    return parts["validation"] + parts["test"] + 3 * radiographs + MAX_OOD_SAMPLES + presented
 
 
 def finish(
@@ -172,6 +178,7 @@ def finish(
             threshold=point.threshold,
             chosen_by=point.chosen_by,
             doubt=point.doubt,
+            untested_regions=untested_regions(data, trainer.regions),
         ),
         scale_top=scale_top(outputs, labels),
         self_test=Outputs.of(self_test),
@@ -233,18 +240,42 @@ def learn_ood_detector(
         every = np.arange(len(images))
         return run_network(explained, config.spec, np.stack(images), every)[EMBEDDING]
 
-    def inverted(row: int) -> np.ndarray:
+    def content(row: int) -> np.ndarray:
         crop = prepared.files[row].crop
-        return invert(prepared.images[row], placement(crop.height, crop.width, config.image_size))
+        place = placement(crop.height, crop.width, config.image_size)
+        return np.asarray(prepared.images[row][place.inside])
 
+    def present(draw: Draw) -> np.ndarray:
+        return embed(
+            [
+                fit(draw([content(row) for row in members], random) / np.float32(255), size)
+                for members in zip(chosen, *others, strict=True)
+            ]
+        )
+
+    size = config.image_size
     images = [prepared.images[row] for row in rows]
     samples = min(MAX_OOD_SAMPLES, len(rows))
+    chosen = random.permutation(rows)[:MAX_PRESENTED]
+    others = [random.choice(rows, len(chosen)) for _ in range(MOST_RADIOGRAPHS - 1)]
+    mirrored = [prepared.images[row][:, ::-1] for row in chosen]
     return fit_ood_detector(
         training=embed([*images, *(vary(image, random) for image in images)]),
         validation=validation,
         ood_samples=embed([draw_ood_sample(config.image_size, random) for _ in range(samples)]),
-        inverted=embed([inverted(row) for row in rows[::2]]),
+        inverted=embed(
+            [invert(prepared.images[row], prepared.files[row].crop) for row in rows[::2]]
+        ),
+        upright=embed([*(prepared.images[row] for row in chosen), *mirrored]),
+        presented=[(code, present(draw)) for code, draw in PRESENTATIONS],
     )
+
+
+def untested_regions(data: TrainingSet, regions: Sequence[str]) -> tuple[str, ...]:
+    """Return the body parts with too few fractured images in the test part, or in validation without one."""
+    rows = data.rows["test"] if len(data.rows["test"]) else data.rows["validation"]
+    fractured = Counter(data.prepared.samples[row].region for row in rows if data.labels[row] == 1)
+    return tuple(region for region in regions if fractured[region] < LEAST_FRACTURES)
 
 
 def scale_top(outputs: Outputs, labels: np.ndarray) -> float:

@@ -12,7 +12,6 @@ from functools import cache
 import cv2
 import numpy as np
 
-from utils.imaging.geometry import Rectangle
 from utils.preprocess import fit
 
 _LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyz     "))
@@ -71,18 +70,6 @@ def _label(picture: np.ndarray, random: np.random.Generator) -> None:
         cv2.putText(text, words, where, font, scale, 255, 1 + size // 300, cv2.LINE_AA)
         share = text / 255.0
         picture[:] = picture * (1.0 - share) + grey * share
-
-
-def invert(fitted: np.ndarray, place: Rectangle) -> np.ndarray:
-    """Return a fitted radiograph with its greys inverted; the letterbox bars stay black.
-
-    Args:
-        fitted: uint8 (size, size).
-        place: the radiograph without its letterbox bars, pixels.
-    """
-    inverted = np.zeros_like(fitted)
-    inverted[place.inside] = 255 - fitted[place.inside]
-    return inverted
 
 
 def draw_ood_sample(size: int, random: np.random.Generator) -> np.ndarray:

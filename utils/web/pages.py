@@ -18,12 +18,14 @@ from utils.inference.input_warnings import (
     DEFINITE,
     DOUBTED_FOR,
     DOUBTFUL,
+    UNTESTED_BODY_PART,
     WITHHELD,
     WITHHELD_FOR,
     InputWarning,
 )
 from utils.inference.prediction import Prediction, data_uri
 from utils.messages import sentence
+from utils.model.ood import NOT_A_RADIOGRAPH, SEVERAL_RADIOGRAPHS, UNSUPPORTED_REGION
 
 LEGEND_STEPS = 17
 POSITIVE, NEGATIVE = "positive", "negative"
@@ -35,9 +37,9 @@ HEADLINES = {
     (DEFINITE, NEGATIVE): "web.headline_negative",
     (DOUBTFUL, POSITIVE): "web.headline_doubtful_positive",
     (DOUBTFUL, NEGATIVE): "web.headline_doubtful_negative",
-    (WITHHELD, "not_a_radiograph"): "web.headline_not_a_radiograph",
-    (WITHHELD, "several_radiographs"): "web.headline_several_radiographs",
-    (WITHHELD, "unsupported_region"): "web.headline_unsupported_region",
+    (WITHHELD, NOT_A_RADIOGRAPH): "web.headline_not_a_radiograph",
+    (WITHHELD, SEVERAL_RADIOGRAPHS): "web.headline_several_radiographs",
+    (WITHHELD, UNSUPPORTED_REGION): "web.headline_unsupported_region",
 }
 
 
@@ -143,7 +145,7 @@ def _headline(certainty: str, case: str | None, regions: Sequence[str]) -> str:
         regions: body parts that the model supports.
     """
     key = HEADLINES.get((certainty, case or ""))
-    if key is None or (case == "unsupported_region" and not regions):
+    if key is None or (case == UNSUPPORTED_REGION and not regions):
         return sentence("web.headline_withheld")
     return sentence(key, regions=_one_of(regions))
 
@@ -155,7 +157,7 @@ def _certainty(certainty: str, code: str | None) -> str:
     if code is None:
         return sentence("web.certainty_borderline")
     # Doubted for the model's own figures: the picture is not at fault.
-    untested = code == "untested_body_part"
+    untested = code == UNTESTED_BODY_PART
     return sentence("web.certainty_untested" if untested else "web.certainty_picture")
 
 
