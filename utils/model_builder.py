@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     import keras
 
 EVIDENCE, LOGIT, REGION = "evidence", "logit", "region"
-COARSE: Final = "coarse"
 HEATMAP, BOX = "heatmap", "box"
+COARSE: Final = "coarse"
 FINE: Final = "fine"
 PYRAMID = "pyramid"
 # Channels of the pyramid, and the factor on its evidence: a fracture covers a few of thousands of cells, and
 # its contribution to their mean must still move the logit.
 PYRAMID_CHANNELS, PYRAMID_GAIN = 128, 8.0
-
 # Channels of each branch of the detection head, and the share of cells that it begins by calling a fracture:
 # nearly all cells are none, whose loss would drown that of the others.
 DETECTION_CHANNELS, DETECTION_PRIOR = 64, 0.01
+
 # With the default of 0.99 the running statistics need hundreds of steps to converge, so that a short run from
 # random weights validates at chance.
 BATCH_NORM_MOMENTUM = 0.9
@@ -42,8 +42,8 @@ def build_model(
     *,
     regions: Sequence[str] = (),
     detail: str = COARSE,
-    dropout: float = 0.2,
     boxes: bool = False,
+    dropout: float = 0.2,
 ) -> keras.Model:
     """Build a network with random weights.
 
@@ -52,8 +52,8 @@ def build_model(
         image_size: side of the square input, pixels.
         regions: body parts of the auxiliary head; none leaves the head out.
         detail: of the activation map, "coarse" or "fine".
-        dropout: share of the pooled features that is dropped while training.
         boxes: add the detection head, which needs the fine map.
+        dropout: share of the pooled features that is dropped while training.
 
     Returns:
         A model from float32 (n, size, size, 3) to a dict: ``logit`` (n, 1) and, with regions,
@@ -79,12 +79,12 @@ def build_model(
         features = backbone.output
         for layer in batch_norms(backbone):
             layer.momentum = BATCH_NORM_MOMENTUM
-    detected: dict[str, keras.KerasTensor] = {}
     else:
         features = _custom_blocks(inputs)
     # float32 also under mixed precision: a logit in float16 saturates.
     pool = partial(keras.layers.GlobalAveragePooling2D, dtype="float32")
     head = partial(keras.layers.Dense, dtype="float32")
+    detected: dict[str, keras.KerasTensor] = {}
     if detail == FINE:
         finer = keras.Model(inputs, features)
         fine = _pyramid(features, *(finer.get_layer(name).output for name in chosen.finer))
