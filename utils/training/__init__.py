@@ -6,8 +6,7 @@
 - batches: batches of prepared images, to train on and to run a network over
 - augmentation: layers that vary and scale images in the training graph
 - losses: location of the map, distillation from a teacher, compilation
-- callbacks: learning rate, progress, time limit and last weights of an epoch
-- schedule: learning-rate schedules and patience
+- epochs: callbacks, learning-rate schedules and patience
 - checkpoints: the folder of a run: state, weights, epochs as CSV, TensorBoard events and curves
 - leakage: no test image may have trained a parent bundle
 - ood_samples: synthetic images that are no radiographs, varied radiographs

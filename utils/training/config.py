@@ -13,7 +13,7 @@ from utils.model.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
 from utils.model.pretrained import IMAGENET, RANDOM
 from utils.model_builder import COARSE, FINE
 from utils.preprocess import LARGEST, SMALLEST, PreprocessSpec
-from utils.training.schedule import SCHEDULES
+from utils.training.epochs.schedule import SCHEDULES
 
 HEAD, TUNING = "head", "fine-tuning"
 BEST, LAST = "best", "last"
@@ -93,6 +93,11 @@ class TrainingConfig:
     )
     location_weight: float = _setting(
         0.3, "of the loss of the map at marked fractures", _not_negative
+    )
+    boxes_weight: float = _setting(
+        0.3,
+        "of the loss of boxes around marked fractures, by the fine map; 0: no boxes",
+        _not_negative,
     )
     region_weight: float = _setting(0.2, "of the body part's loss; 0: no such head", _not_negative)
     teacher: str | None = _setting(

@@ -28,7 +28,6 @@ from utils.model_builder import (
 )
 from utils.training.augmentation import LESIONS, reseed, training_input
 from utils.training.batches import Batches, run_network
-from utils.training.callbacks import LastStep, StepLoop, TimeLimitReached, progress_bar
 from utils.training.checkpoints import (
     Epoch,
     RunFolder,
@@ -37,9 +36,10 @@ from utils.training.checkpoints import (
     validation_scores,
 )
 from utils.training.config import HEAD, LAST, TrainingConfig
+from utils.training.epochs.callbacks import LastStep, StepLoop, TimeLimitReached, progress_bar
+from utils.training.epochs.schedule import learning_rate_at, out_of_patience
 from utils.training.leakage import check_leakage, parent_bundles
 from utils.training.losses import LOCATION, LocationLoss, Teacher, compile_model, pointing_hits
-from utils.training.schedule import learning_rate_at, out_of_patience
 
 FEATURES = "features"
 COMPLETED, PATIENCE = "completed", "out of patience"

@@ -1,11 +1,11 @@
-"""utils.training.schedule: learning rates and patience."""
+"""utils.training.epochs.schedule: learning rates and patience."""
 
 from __future__ import annotations
 
 import pytest
 
 from utils.errors import UnknownName
-from utils.training.schedule import learning_rate_at, out_of_patience
+from utils.training.epochs.schedule import learning_rate_at, out_of_patience
 
 
 def test_cosine_rises_falls_and_ends_low() -> None:

@@ -1,4 +1,4 @@
-"""utils.training.callbacks: learning rate, progress and time limit of an epoch."""
+"""utils.training.epochs.callbacks: learning rate, progress and time limit of an epoch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from utils.training.callbacks import LastStep, StepLoop, TimeLimitReached, progress_bar
+from utils.training.epochs.callbacks import LastStep, StepLoop, TimeLimitReached, progress_bar
 
 
 @pytest.fixture
