@@ -47,7 +47,9 @@ def assert_map_is_gradcam(network: keras.Model, inputs: np.ndarray) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("detail", [COARSE, FINE])
-@pytest.mark.parametrize("architecture", ["custom", "mobilenetv2", "densenet121", "efficientnetb0", "efficientnetlite0"])
+@pytest.mark.parametrize(
+    "architecture", ["custom", "mobilenetv2", "densenet121", "efficientnetb0", "efficientnetlite0"]
+)
 def test_the_map_is_gradcam_and_sums_to_the_logit(architecture: str, detail: str) -> None:
     keras.utils.set_random_seed(3)
     network = build_model(architecture, 64, regions=("hand", "leg"), detail=detail)

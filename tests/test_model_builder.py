@@ -1,4 +1,4 @@
-"""The network: seven architectures as flat graphs."""
+"""The network: every architecture as a flat graph."""
 
 from __future__ import annotations
 
@@ -40,7 +40,13 @@ def test_every_architecture_is_a_flat_graph(architecture: str, detail: str) -> N
 
 @pytest.mark.parametrize(
     "architecture",
-    ["custom", "vgg16", pytest.param("densenet121", marks=pytest.mark.slow), "mobilenetv2"],
+    [
+        "custom",
+        "vgg16",
+        pytest.param("densenet121", marks=pytest.mark.slow),
+        "mobilenetv2",
+        "efficientnetlite0",
+    ],
 )
 def test_the_fine_map_takes_any_image_size(architecture: str) -> None:
     model = build_model(architecture, 90, detail=FINE)
@@ -81,7 +87,7 @@ def test_without_regions_there_is_no_region_head() -> None:
     assert set(build_model("custom", 32).output) == {LOGIT}
 
 
-def test_an_unknown_architecture_names_the_seven() -> None:
+def test_an_unknown_architecture_names_the_others() -> None:
     with pytest.raises(UnknownName, match="custom, vgg16, resnet50, densenet121"):
         build_model("alexnet", 64)
 

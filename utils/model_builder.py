@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from utils.model.architectures import ARCHITECTURES
+from utils.model.architectures.efficientnet_lite import VARIANTS, efficientnet_lite
 
 if TYPE_CHECKING:
     import keras
@@ -72,15 +73,9 @@ def build_model(
 
     chosen = ARCHITECTURES[architecture]
     inputs = keras.Input((image_size, image_size, 3), name="radiograph")
-    if chosen.backbone:
-        backbone = getattr(keras.applications, chosen.backbone)(
-            include_top=False, weights=None, input_tensor=inputs
-        )
-        features = backbone.output
-        for layer in batch_norms(backbone):
-            layer.momentum = BATCH_NORM_MOMENTUM
-    else:
-        features = _custom_blocks(inputs)
+    features = _backbone(chosen.backbone, inputs)
+    for layer in batch_norms(keras.Model(inputs, features)):
+        layer.momentum = BATCH_NORM_MOMENTUM
     # float32 also under mixed precision: a logit in float16 saturates.
     pool = partial(keras.layers.GlobalAveragePooling2D, dtype="float32")
     head = partial(keras.layers.Dense, dtype="float32")
@@ -105,6 +100,18 @@ def build_model(
             )
         outputs[REGION] = head(len(regions), name=REGION)(dropped)
     return keras.Model(inputs, outputs, name=architecture)
+
+
+def _backbone(name: str, inputs: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the last feature map of a backbone, see ``Architecture.backbone``."""
+    import keras
+
+    if not name:
+        return _custom_blocks(inputs)
+    if name in VARIANTS:
+        return efficientnet_lite(name, inputs)
+    published = getattr(keras.applications, name)
+    return published(include_top=False, weights=None, input_tensor=inputs).output
 
 
 def _pyramid(
@@ -154,9 +161,7 @@ def _custom_blocks(inputs: keras.KerasTensor) -> keras.KerasTensor:
             features = layers.Conv2D(
                 channels, 3, padding="same", use_bias=False, name=f"{name}_conv"
             )(features)
-            features = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(
-                features
-            )
+            features = layers.BatchNormalization(name=f"{name}_bn")(features)
             features = layers.ReLU(name=f"{name}_relu")(features)
         features = layers.MaxPooling2D(name=f"block{block}_pool")(features)
     return features

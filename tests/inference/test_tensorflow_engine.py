@@ -52,7 +52,13 @@ def real_radiographs(shared_data: Path, size: int, count: int = 30) -> np.ndarra
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     "architecture, size",
-    [("custom", 64), ("mobilenetv2", 64), ("densenet121", 64), ("efficientnetb0", 64)],
+    [
+        ("custom", 64),
+        ("mobilenetv2", 64),
+        ("densenet121", 64),
+        ("efficientnetb0", 64),
+        ("efficientnetlite0", 64),
+    ],
 )
 def test_both_engines_agree_on_real_radiographs(shared_data, tmp_path, architecture, size):
     model = tiny_bundle(

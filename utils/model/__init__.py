@@ -1,7 +1,7 @@
 """The trained network and the bundle that keeps it.
 
-architectures    table of the architectures
-pretrained       pretrained weights for the backbone
+architectures/   table of the architectures
+pretrained/      pretrained weights for the backbone
 calibration      Platt scaling of the logit
 operating_point  choice of the threshold and the doubtful zone
 detection/       boxes around the likely fractures: targets, candidates, scores

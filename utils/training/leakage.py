@@ -9,9 +9,11 @@ import numpy as np
 
 from utils.datasets.training_set import TrainingSet
 from utils.errors import InputError, SetupError
+from utils.model.architectures import ARCHITECTURES
 from utils.model.bundle import Bundle, read_bundle, read_manifest
 from utils.model.manifest import TrainingManifest
 from utils.model.pretrained import IMAGENET, RANDOM
+from utils.model.pretrained.efficientnet_lite import checkpoint_path
 from utils.model.sidecar import sidecar_path
 from utils.training.config import TrainingConfig
 
@@ -48,16 +50,25 @@ def check_paths(config: TrainingConfig, output: Path, *, resume: bool) -> None:
 
     Raises:
         InputError: the bundle to write is one that the training builds on.
-        SetupError: there is no weight file or teacher at the path given.
+        SetupError: there is no weight file or teacher at the path given, or the package with the ImageNet
+            weights is not installed.
     """
-    named = config.weights in (IMAGENET, RANDOM)
-    if not named and not resume and not Path(config.weights).is_file():
-        raise SetupError(
-            "training.no_weights", path=config.weights, imagenet=IMAGENET, random=RANDOM
-        )
+    if not resume:
+        _check_weights(config)
     for bundle in parent_bundles(config):
         if output.exists() and bundle.path.samefile(output):
             raise InputError("training.output_is_parent", path=output)
+
+
+def _check_weights(config: TrainingConfig) -> None:
+    """Check that initial weights which Keras does not download are there."""
+    if config.weights == IMAGENET:
+        if ARCHITECTURES[config.architecture].package:
+            checkpoint_path(config.architecture)
+    elif config.weights != RANDOM and not Path(config.weights).is_file():
+        raise SetupError(
+            "training.no_weights", path=config.weights, imagenet=IMAGENET, random=RANDOM
+        )
 
 
 def merge_manifests(manifests: Iterable[TrainingManifest]) -> TrainingManifest:

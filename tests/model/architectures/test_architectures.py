@@ -17,7 +17,10 @@ pytestmark = pytest.mark.slow
     ("architecture", "detail"),
     [
         *((name, COARSE) for name in ARCHITECTURES),
-        *((name, FINE) for name in ("custom", "resnet50", "densenet121", "mobilenetv2")),
+        *(
+            (name, FINE)
+            for name in ("custom", "resnet50", "densenet121", "mobilenetv2", "efficientnetlite0")
+        ),
     ],
 )
 def test_the_centre_offset_is_that_of_the_graph(architecture: str, detail: str) -> None:
