@@ -171,10 +171,36 @@ def test_recalibration_alone_changes_no_answer(world):
     bundle, scored = local.evaluation.bundle, local.evaluation.scored
     old = np.asarray(local.original.calibration.probability(scored.logit))
     assert ((scored.probability >= bundle.threshold) == (old >= 0.6)).all()
-    for new, own in zip(bundle.doubt, (0.5, 0.7), strict=True):
-        assert ((scored.probability >= new) == (old >= own)).all()
+    assert ((scored.probability >= bundle.doubt[0]) == (old >= 0.5)).all()
     assert bundle.threshold != 0.6
     assert "moved with a later calibration" in bundle.chosen_by
+
+
+def test_no_moved_fracture_below_0_5_is_definite(world):
+    """A probability of 0.7 is one below 0.5 here."""
+    _, evaluation, _ = world
+    local = both(evaluation, sensitivity=None)
+    calibration = local.evaluation.bundle.calibration
+    assert calibration.probability(local.original.calibration.logit(0.7)) < 0.5
+    assert local.evaluation.bundle.doubt[1] == 0.5
+
+
+def test_a_local_decision_keeps_both_points(world):
+    _, evaluation, _ = world
+    local = both(evaluation, sensitivity=0.8)
+    fitting, (sensitive, specific) = local.fitting, local.evaluation.bundle.doubt
+    found, negative = fitting.probability[fitting.labels == 1], fitting.labels == 0
+    assert (found >= sensitive).mean() >= 0.95
+    assert (fitting.probability[negative] < specific).mean() >= 0.95
+
+
+def test_a_local_decision_knows_untested_parts(world):
+    _, evaluation, _ = world
+    sidecar = evaluation.bundle.sidecar
+    decision = sidecar.decision.model_copy(update={"untested_regions": ("hip",)})
+    untested = replace(evaluation.bundle, sidecar=sidecar.model_copy(update={"decision": decision}))
+    local = both(replace(evaluation, bundle=untested))
+    assert local.evaluation.bundle.untested_regions == ("hip",)
 
 
 def test_a_local_threshold_keeps_its_sensitivity(world):

@@ -19,7 +19,15 @@ from utils.errors import NotARadiograph, TooLarge, UnreadableImage
 from utils.imaging.radiograph import Limits
 from utils.inference.predictor import Predictor, load_predictor
 from utils.model.bundle import read_bundle
-from utils.model.ood import CODES, INVERTED, NOT_A_RADIOGRAPH, UNLIKE_TRAINING, UNSUPPORTED_REGION
+from utils.model.ood import (
+    CODES,
+    INVERTED,
+    NOT_A_RADIOGRAPH,
+    UNLIKE_TRAINING,
+    UNSUPPORTED_REGION,
+    OODDetector,
+)
+from utils.preprocess import invert
 
 POSITIVE, NEGATIVE = "Fracture Detected", "Normal"
 
@@ -42,7 +50,14 @@ def deciding(
 
 def with_ood_detector(predictor: Predictor, folder: Path, *codes: str, **options: Any) -> Predictor:
     """The same network in a bundle whose OOD detector reports these codes for every picture."""
-    path = tiny_bundle(folder, ood_detector=fixed_ood_detector(*codes), **options)
+    return with_detector(predictor, folder, fixed_ood_detector(*codes), **options)
+
+
+def with_detector(
+    predictor: Predictor, folder: Path, detector: OODDetector, **options: Any
+) -> Predictor:
+    """The same network in a bundle with this OOD detector."""
+    path = tiny_bundle(folder, ood_detector=detector, **options)
     return Predictor(EngineOfBundle(predictor.engine, read_bundle(path)), prevalence=0.1)
 
 
@@ -239,9 +254,8 @@ def test_no_figures_give_no_predictive_value(
     ("code", "certainty"),
     [
         (None, "definite"),
-        (UNLIKE_TRAINING, "definite"),
+        (UNLIKE_TRAINING, "doubtful"),
         (INVERTED, "doubtful"),
-        (UNSUPPORTED_REGION, "doubtful"),
     ],
 )
 def test_a_warning_stands_beside_the_prediction(
@@ -253,8 +267,43 @@ def test_a_warning_stands_beside_the_prediction(
     assert [warning["code"] for warning in answer["warnings"]] == codes
     assert answer["prediction"] == POSITIVE
     assert answer["certainty"] == certainty
-    if code == UNSUPPORTED_REGION:
-        assert "hand, leg" in answer["warnings"][0]["message"]
+
+
+def test_an_unknown_body_part_is_withheld(predictor: Predictor, tmp_path: Path, png: bytes) -> None:
+    warned = with_ood_detector(predictor, tmp_path, UNLIKE_TRAINING, UNSUPPORTED_REGION)
+    answer = warned.predict(png).as_json()
+    assert (answer["prediction"], answer["certainty"]) == (None, "withheld")
+    (warning,) = answer["warnings"]
+    assert warning["code"] == UNSUPPORTED_REGION
+    assert "hand, leg" in warning["message"]
+
+
+def test_what_is_strange_both_ways_is_not_inverted(
+    predictor: Predictor, tmp_path: Path, png: bytes
+) -> None:
+    """The inverse is no radiograph that the model knows either: it is not advised."""
+    detector = fixed_ood_detector(INVERTED)
+    # The inverse of this picture is far from all, the picture itself is not.
+    file = predictor.decode(png)
+    inverse = invert(file.fitted.pixels, file.fitted.crop)
+    near, far = predictor.engine.run(np.stack([file.fitted.pixels, inverse])).embedding
+    away = (far - near) / np.linalg.norm(far - near)
+    borders = detector.borders.copy()
+    borders[:, detector.classifiers.index(INVERTED)] = -away
+    sided = replace(
+        detector,
+        mean=((near + far) / 2).astype(np.float32),
+        whitening=np.outer(away, away).astype(np.float32),
+        borders=borders,
+        limits={**detector.limits, INVERTED: 0, UNLIKE_TRAINING: 1e9, UNSUPPORTED_REGION: 1e9},
+    )
+    assert sided.codes(near) == (INVERTED,)
+    assert sided.codes(far) == ()
+    warned = with_detector(predictor, tmp_path, sided)
+    assert [w.code for w in warned.predict(png).warnings] == [INVERTED]
+    strange = replace(sided, limits={**sided.limits, UNLIKE_TRAINING: -1, UNSUPPORTED_REGION: -1})
+    warned = with_detector(predictor, tmp_path, strange)
+    assert [w.code for w in warned.predict(png).warnings] == [UNSUPPORTED_REGION]
 
 
 def test_a_withheld_answer_gives_its_reason_alone(

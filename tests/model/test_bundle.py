@@ -106,7 +106,7 @@ def test_the_checksum_covers_the_ood_detector(tmp_path: Path) -> None:
 
 
 def test_a_missing_ood_detector_is_refused(bundle_path: Path) -> None:
-    section = {"limits": {UNLIKE_TRAINING: 1.0}, "false_alarms": {}}
+    section = {"classifiers": [], "limits": {UNLIKE_TRAINING: 1.0}, "false_alarms": {}}
     alter_sidecar(bundle_path, {"familiarity": section})
     with pytest.raises(BundleError, match="out-of-distribution detector"):
         read_ood_detector(read_bundle(bundle_path))

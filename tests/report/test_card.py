@@ -11,9 +11,9 @@ import pytest
 from tests.support.evaluations import ARGS, with_answers, with_report, with_sidecar, with_training
 from utils.evaluation.recalibration import fit_recalibration
 from utils.evaluation.report_schema import FIGURES, OODFolderRecord
+from utils.inference.input_warnings import ANSWER_CODES
 from utils.inference.prediction import disclaimer
 from utils.model.architectures import DEFAULT_ARCHITECTURE
-from utils.model.ood import CODES
 from utils.model.sidecar import OODSection
 from utils.report.card import card_page
 from utils.report.format import interval_text
@@ -161,7 +161,7 @@ def test_sources_and_licences_are_named(evaluation, card):
 
 def test_the_ood_detectors_sources_are_named(evaluation, card):
     assert "vultilion" not in card
-    detector = OODSection(limits={}, false_alarms={})
+    detector = OODSection(classifiers=(), limits={}, false_alarms={})
     found = section(card_page(with_sidecar(evaluation, ood_detector=detector)), "Data")
     assert "CC BY 2.0: china.jpg by danielbuechele, flower.jpg by vultilion" in found
 
@@ -192,19 +192,22 @@ def test_every_claim_item_is_answered_in_the_card(card):
 
 def test_answers_in_the_doubtful_zone_are_counted(evaluation, card):
     p = evaluation.scored.probability
-    doubtful = int(((p >= 0.45) & (p < 0.55)).sum())
-    assert f"Doubtful from 0.4500 to below 0.5500: {doubtful} of the 80 images" in card
+    warned = np.array([bool(codes) for codes in evaluation.scored.input_warnings])
+    doubtful = int((((p >= 0.45) & (p < 0.55)) | warned).sum())
+    found = section(card, "The decision")
+    assert "Doubtful from 0.4500 to below 0.5500, or with the warning `clipped` or " in found
+    assert f": {doubtful} of the 80 images" in found
 
 
 def test_warned_answers_count_as_in_the_app(evaluation):
     n = len(evaluation.scored.samples)
-    codes = (("not_a_radiograph",), *[("unsupported_region",)] * (n - 2), ())
+    codes = (("not_a_radiograph",), *[("stretched",)] * (n - 2), ())
     warned = with_answers(
         evaluation, input_warnings=codes, probability=np.full(n, 0.9), resamples=0
     )
     found = section(card_page(warned), "The decision")
-    assert f"or `low_resolution` or `unsupported_region`: {n - 2} of the {n} images" in found
-    assert f"has the warning `not_a_radiograph`: 1 of the {n} images" in found
+    assert f"or `unlike_training` or `untested_body_part`: {n - 2} of the {n} images" in found
+    assert f"or `unsupported_region`: 1 of the {n} images" in found
 
 
 def test_ood_answers_stand_among_the_figures(evaluation, card):
@@ -215,7 +218,7 @@ def test_ood_answers_stand_among_the_figures(evaluation, card):
         pictures=7,
         refused=2,
         certainty={"definite": 4, "doubtful": 3, "withheld": 0},
-        warnings=dict.fromkeys(CODES, 0),
+        warnings=dict.fromkeys(ANSWER_CODES, 0),
         without_warning=4,
     )
     found = section(card_page(with_report(evaluation, ood_folders=(record,))), "Figures")

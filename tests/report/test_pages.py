@@ -114,12 +114,13 @@ def test_markup_in_a_dataset_stays_text(evaluation):
 
 def test_warned_answers_are_facts_of_the_report(evaluation):
     labels = evaluation.scored.labels
-    others = tuple(("unsupported_region",) if label else () for label in labels[1:])
+    others = tuple(("stretched",) if label else () for label in labels[1:])
     warned = with_answers(evaluation, input_warnings=(("not_a_radiograph",), *others), resamples=0)
     text = markdown_page(warned, [])
     doubtful = warned.report.certainty.doubtful
-    assert f"or low\\_resolution or unsupported\\_region ({doubtful} images)" in text
+    assert f"or unlike\\_training or untested\\_body\\_part ({doubtful} images)" in text
     assert (
-        "- Withheld: answers to pictures with the warning not\\_a\\_radiograph (1 images)" in text
+        "- Withheld: answers to pictures with the warning not\\_a\\_radiograph or several\\_radiographs"
+        " or unsupported\\_region (1 images)" in text
     )
-    assert "- Withheld" not in markdown_page(evaluation, [])
+    assert "unsupported\\_region (0 images)" in markdown_page(evaluation, [])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.evaluations import with_answers, with_report
 from utils.evaluation.report_schema import FIGURES, OODFolderRecord
-from utils.model.ood import CODES
+from utils.inference.input_warnings import ANSWER_CODES
 from utils.report.format import interval_text
 from utils.report.tables import STRATA, STRATUM_FIGURES, Table, tables_of
 
@@ -91,7 +91,7 @@ FOLDERS = tuple(
         pictures=40 - number,
         refused=number,
         certainty={"definite": 1, "doubtful": 34 - number, "withheld": 5},
-        warnings={**dict.fromkeys(CODES, 0), "unsupported_region": 37, "low_resolution": 2},
+        warnings={**dict.fromkeys(ANSWER_CODES, 0), "unsupported_region": 37, "low_resolution": 2},
         without_warning=3,
     )
     for number, folder in enumerate(("chests", "photo_s"))
@@ -106,8 +106,9 @@ def test_answers_to_ood_images_have_a_column_a_folder(evaluation):
         "definite answers": ("1", "1"),
         "doubtful answers": ("34", "33"),
         "withheld answers": ("5", "5"),
-        **dict.fromkeys(CODES, ("0", "0")),
+        **dict.fromkeys(ANSWER_CODES, ("0", "0")),
         "unsupported_region": ("37", "37"),
+        "low_resolution": ("2", "2"),
         "no warning": ("3", "3"),
         "files refused": ("0", "1"),
     }
