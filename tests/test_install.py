@@ -64,7 +64,7 @@ def test_make_uses_the_interpreter_it_was_given(tomorrow):
     assert version.split()[1] == sys.version.split()[0]
 
 
-@pytest.mark.parametrize("stamp", [".venv/.runtime", ".venv/.dev"])
+@pytest.mark.parametrize("stamp", [".venv/.runtime", ".venv/.dev", ".venv/.weights"])
 def test_a_lock_outlives_newer_releases(tomorrow, stamp):
     made = make(tomorrow.folder, stamp, **tomorrow.environment)
     assert made.returncode == 0, made.stderr

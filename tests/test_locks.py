@@ -36,10 +36,10 @@ def _pins(lock: str) -> set[tuple[str, str]]:
 def test_every_pin_has_hashes(lock):
     pinned = re.findall(r"^[a-z0-9][\w.-]*==.*$", _text(lock), re.MULTILINE)
     hashed = [m for m in PIN.finditer(_text(lock)) if "--hash=sha256:" in m["rest"]]
-    assert len(pinned) == len(hashed) > 50
+    assert len(pinned) == len(hashed) >= 3
 
 
-@pytest.mark.parametrize("kind", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize("kind", ["requirements", "requirements-dev", "requirements-weights"])
 def test_every_requirement_is_pinned(kind):
     pinned = {name for name, _ in _pins(f"{kind}.lock")}
     assert _required(f"{kind}.txt") - pinned == set()

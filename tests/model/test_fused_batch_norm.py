@@ -44,6 +44,20 @@ def test_every_layer_is_replaced_with_its_weights(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["mobilenetv2", "efficientnetlite0"])
+def test_a_backbones_twin_computes_the_same(bfloat16: None, architecture: str) -> None:
+    keras.utils.set_random_seed(0)
+    own = build_model(architecture, 32)
+    expected, given = (
+        network(PICTURES, training=False)["logit"].numpy()
+        for network in (own, with_fused_batch_norm(own))
+    )
+    # Without statistics of its own a deep network's logit is tiny, but none is nought.
+    assert np.abs(expected).min() > 0
+    np.testing.assert_allclose(given, expected, rtol=0.05)
+
+
+@pytest.mark.slow
 def test_statistics_and_gradients_equal_keras() -> None:
     inputs = keras.Input((32, 32, 3))
     features = keras.layers.Conv2D(5, 3, name="before")(inputs)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.processes import ROOT
 
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-weights.lock")
 OLD = (1_000_000_000, 1_000_000_000)
 
 
