@@ -22,7 +22,8 @@ PICTURES = ("heatmap", "overlay")
 COLUMNS = (
     *("path", "prediction", "confidence", "probability", "threshold", "certainty"),
     *("predictive_value", "predictive_value_low", "predictive_value_high", "prevalence"),
-    *("region", "region_probability", "peak_x", "peak_y", "width", "height", "format", "warnings"),
+    *("region", "region_probability", "peak_x", "peak_y", "boxes"),
+    *("width", "height", "format", "warnings"),
     *("overlay_file", "error_code", "error_message"),
     *("label_meaning", "architecture", "sha256", "disclaimer"),
 )
@@ -140,6 +141,8 @@ def _csv_writer(stream: TextIO) -> Any:
         row |= {name: fields.get("model", {}).get(name) for name in ("architecture", "sha256")}
         row |= {"region": region.get("label"), "region_probability": region.get("probability")}
         row |= {"peak_x": peak[0], "peak_y": peak[1]}
+        boxes = fields.get("boxes")
+        row["boxes"] = None if boxes is None else json.dumps(boxes)
         row |= {"error_code": error.get("code"), "error_message": error.get("message")}
         row["warnings"] = " ".join(warning["code"] for warning in fields.get("warnings", ()))
         writer.writerow(row)

@@ -56,6 +56,17 @@ def call(*arguments: object, **options) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.parametrize(
+    ("boxes", "column"),
+    [(None, ""), ([], "[]"), ([{"x": 1.5, "score": 0.25}], '[{"x": 1.5, "score": 0.25}]')],
+)
+def test_csv_has_the_boxes_as_json(boxes, column):
+    stream = io.StringIO()
+    predict._csv_writer(stream)({"path": "a.png", "boxes": boxes})
+    (row,) = csv.DictReader(io.StringIO(stream.getvalue()))
+    assert row["boxes"] == column
+
+
 @pytest.mark.slow
 def test_each_line_is_the_apps_answer(monkeypatch, capsys, model, predictor, pictures):
     code, out, _ = score(monkeypatch, capsys, "--model", model, "--batch_size", 3, pictures)
@@ -118,6 +129,7 @@ def test_csv_has_the_same_values(monkeypatch, capsys, model, pictures):
         assert row["region"] == line["region"]["label"]
         assert int(row["height"]) == line["image"]["height"]
         assert row["sha256"] == line["model"]["sha256"]
+        assert row["boxes"] == ""
         assert row["warnings"] == " ".join(w["code"] for w in line["warnings"])
         assert row["disclaimer"] == line["disclaimer"]
         assert row["label_meaning"] == line["label_meaning"]

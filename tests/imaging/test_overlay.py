@@ -6,6 +6,7 @@ import io
 
 import cv2
 import numpy as np
+import pytest
 from PIL import Image
 
 from utils.imaging import geometry, overlay
@@ -77,3 +78,36 @@ def test_the_layer_is_a_png_and_the_blend_a_jpeg() -> None:
     assert (png.format, png.size) == ("PNG", (9, 8))
     jpeg = Image.open(io.BytesIO(overlay.jpeg(np.zeros((8, 9), np.uint8))))
     assert (jpeg.format, jpeg.size) == ("JPEG", (9, 8))
+
+
+BOX = geometry.Rectangle(20, 30, 15, 20)
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_an_outline_is_seen_on_any_grey(level: int) -> None:
+    picture = np.full((64, 80, 3), level, np.uint8)
+    overlay.outline(picture, BOX, dashed=False)
+    row = picture[27, :, 0].astype(int)
+    assert row[25:30].tolist() == [level, 0, 255, 255, 0]
+    assert row[50:55].tolist() == [0, 255, 255, 0, level]
+
+
+def test_an_outline_hides_nothing_of_the_box() -> None:
+    picture = np.full((64, 80, 3), 128, np.uint8)
+    overlay.outline(picture, BOX, dashed=False)
+    assert (picture[BOX.inside] == 128).all()
+    assert (picture[19:36, 29:51] != 128).sum() == 3 * 2 * (17 + 20)
+
+
+def test_a_doubtful_outline_has_gaps() -> None:
+    solid, dashed = (np.full((64, 80, 3), 128, np.uint8) for _ in range(2))
+    overlay.outline(solid, BOX, dashed=False)
+    overlay.outline(dashed, BOX, dashed=True)
+    assert 0.4 < (dashed != 128).sum() / (solid != 128).sum() < 0.8
+
+
+def test_a_box_at_the_border_is_still_outlined() -> None:
+    picture = np.full((64, 80, 3), 128, np.uint8)
+    overlay.outline(picture, geometry.Rectangle(0, 0, 64, 40), dashed=False)
+    assert (picture[:, :40] == 128).all()
+    assert (picture[:, 41:43] == 255).all()

@@ -18,12 +18,14 @@ from utils.inference.input_warnings import (
     LEAST_SIDE,
     LOW_CONTRAST,
     LOW_RESOLUTION,
+    NOT_LOCALISED,
     TRUNCATED,
     UNTESTED_BODY_PART,
     WARNING_CODES,
     WITHHELD_FOR,
     certainty_of,
     input_warnings,
+    not_localised,
     warning_codes,
 )
 from utils.model.bundle import Bundle, read_bundle
@@ -66,7 +68,11 @@ def test_some_warnings_override_the_probability(probability: float) -> None:
 
 
 def test_warnings_of_the_file_leave_the_certainty() -> None:
-    assert set(WARNING_CODES) - DOUBTED_FOR - WITHHELD_FOR == {TRUNCATED, HEADER_CONTRADICTION}
+    assert set(WARNING_CODES) - DOUBTED_FOR - WITHHELD_FOR == {
+        TRUNCATED,
+        HEADER_CONTRADICTION,
+        NOT_LOCALISED,
+    }
     assert certainty_of(0.9, ZONE, [TRUNCATED, HEADER_CONTRADICTION]) == "definite"
     assert certainty_of(0.3, ZONE, [TRUNCATED, HEADER_CONTRADICTION]) == "doubtful"
 
@@ -75,7 +81,7 @@ def test_every_code_has_a_sentence(bundle: Bundle) -> None:
     notice = Notice(HEADER_CONTRADICTION, "formats.damaged", {"format": "DICOM", "reason": "width"})
     pixels = np.zeros((90, 300), np.float32)
     file = Radiograph(pixels, "dicom", truncated=True, notices=(notice,))
-    found = input_warnings(ANSWER_CODES, file, Rectangle(0, 0, 90, 300), bundle)
+    found = (*input_warnings(ANSWER_CODES, file, Rectangle(0, 0, 90, 300), bundle), not_localised())
     assert [warning.code for warning in found] == list(WARNING_CODES)
     assert len({warning.message for warning in found}) == len(WARNING_CODES)
     assert all("{" not in warning.message for warning in found)

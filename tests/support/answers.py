@@ -14,6 +14,7 @@ FIELDS = [
     "heatmap",
     "overlay",
     "peak",
+    "boxes",
     "image",
     "warnings",
     "model",

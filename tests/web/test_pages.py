@@ -14,7 +14,13 @@ from tests.support.bundles import altered_sidecar, tiny_bundle
 from tests.support.serving import radiograph, send, settings, shared_app
 from tests.support.verdicts import VERDICTS, verdict
 from utils import __version__
-from utils.inference.input_warnings import DOUBTED_FOR, WITHHELD_FOR, InputWarning
+from utils.inference.fracture_boxes import FractureBox
+from utils.inference.input_warnings import (
+    DOUBTED_FOR,
+    WITHHELD_FOR,
+    InputWarning,
+    not_localised,
+)
 from utils.inference.prediction import Prediction, disclaimer
 from utils.web.app import create_app
 from utils.web.pages import ResultPage, legend, result_page
@@ -167,6 +173,38 @@ def test_logits_stand_under_details_alone():
 
 def details(text: str) -> str:
     return re.search(r"<details.*?</details>", text)[0]
+
+
+BOXES = (FractureBox(12.5, 30.0, 41.0, 22.5, 0.62), FractureBox(80.0, 90.0, 10.0, 12.0, 0.2))
+
+
+def test_boxes_are_drawn_on_the_map():
+    text = text_of(page_of("positive", boxes=BOXES))
+    assert '<g id="boxes" class="boxes">' in text
+    assert text.count('<rect class="box" ') == 2
+    assert '<rect class="box" x="12.5" y="30.0" width="41.0" height="22.5"/>' in text
+    assert "2 boxes around likely fractures" in text
+    assert "62 % at 12, 30; 20 % at 80, 90" in details(text)
+    assert "dashed" not in text
+
+
+def test_boxes_of_a_doubtful_answer_are_dashed():
+    text = text_of(page_of("borderline", boxes=BOXES[:1]))
+    assert '<g id="boxes" class="boxes doubtful">' in text
+    assert "1 box around likely fractures" in text
+    assert "dashed because the result is doubtful" in text
+
+
+@pytest.mark.parametrize("boxes", [(), None])
+def test_an_answer_without_boxes_draws_none(boxes):
+    text = text_of(page_of("positive", boxes=boxes))
+    assert "box" not in text.replace("viewBox", "").replace("checkbox", "")
+
+
+def test_an_unlocalised_fracture_says_so_on_the_page():
+    result = page_of("positive", boxes=(), warnings=(not_localised(),))
+    assert "cannot say where it lies" in text_of(result)
+    assert (result.tone, result.reason) == ("positive", None)
 
 
 def test_normal_claims_no_more_than_no_fracture():

@@ -1,4 +1,4 @@
-"""Overlay of an activation map: a coloured layer, and its blend with the radiograph.
+"""Overlay of an activation map: a coloured layer, its blend with the radiograph, outlines of boxes.
 
 The scale is absolute, from 0 to the bundle's ``scale_top`` logits. Inferno rises steadily in lightness, so
 it also reads in grey and for the colour-blind; its black beginning would be invisible on a radiograph.
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from utils.imaging.geometry import resize, shrunk
+from utils.imaging.geometry import Rectangle, resize, shrunk
 
 BLEND_SIDE = 1024
 # Share of the colour in the blend where the layer is opaque.
@@ -23,6 +23,10 @@ OPAQUE_FROM = 0.4
 # Where on inferno's 256 steps the colours begin.
 FIRST_STEP = 72
 JPEG_QUALITY = 88
+# Grey of the rings of an outline, from the box outwards: white between black is seen on any radiograph.
+OUTLINE = (0, 255, 255, 0)
+# Pixels of a dash, and of the gap after it.
+DASH, GAP = 8, 6
 
 
 @cache
@@ -66,6 +70,32 @@ def blend(grey: np.ndarray, level: np.ndarray) -> np.ndarray:
     kept, added = _blending()
     dimmed = cv2.multiply(grey, cv2.LUT(level, kept), scale=1.0 / 255.0)
     return cv2.add(cv2.merge([dimmed] * 3), cv2.LUT(cv2.merge([level] * 3), added))
+
+
+def outline(picture: np.ndarray, box: Rectangle, *, dashed: bool) -> None:
+    """Draw the outline of a box into a picture, just outside the box so that it hides nothing of it.
+
+    Args:
+        picture: uint8 (height, width, 3), changed in place; what lies outside it is not drawn.
+        box: pixels of the picture.
+        dashed: as for a doubtful box.
+    """
+    for away, grey in enumerate(OUTLINE, start=1):
+        left, right = box.left - away, box.left + box.width - 1 + away
+        top, bottom = box.top - away, box.top + box.height - 1 + away
+        for row in (top, bottom):
+            for start, stop in _dashes(left, right, dashed=dashed):
+                cv2.line(picture, (start, row), (stop, row), (grey, grey, grey))
+        for column in (left, right):
+            for start, stop in _dashes(top, bottom, dashed=dashed):
+                cv2.line(picture, (column, start), (column, stop), (grey, grey, grey))
+
+
+def _dashes(first: int, last: int, *, dashed: bool) -> list[tuple[int, int]]:
+    """Return the first and last pixel of each dash of a line; one for a line that is not dashed."""
+    if not dashed:
+        return [(first, last)]
+    return [(start, min(start + DASH - 1, last)) for start in range(first, last + 1, DASH + GAP)]
 
 
 @cache

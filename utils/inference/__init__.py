@@ -2,6 +2,7 @@
 
 predictor           a file's bytes to a prediction
 prediction          record of a prediction and its JSON
+fracture_boxes      boxes around likely fractures
 input_warnings      warnings about a picture, and the certainty rule
 predictive_value    predictive values at the operator's prevalence
 engine              loading of an engine, with self-test and fallback

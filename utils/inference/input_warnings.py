@@ -20,10 +20,12 @@ LOW_RESOLUTION, LOW_CONTRAST, CLIPPED = "low_resolution", "low_contrast", "clipp
 UNTESTED_BODY_PART, TRUNCATED = "untested_body_part", "truncated"
 # Of decoders' notices: the file's header contradicts its data, or leaves out what it should say.
 HEADER_CONTRADICTION = "header_contradiction"
+# Of the answer: a definite fracture without a box around it.
+NOT_LOCALISED = "not_localised"
 PICTURE_CODES = (LOW_RESOLUTION, LOW_CONTRAST, CLIPPED)
-# Of what the network saw and answered, see ``warning_codes``; the last two are of the file.
+# Of what the network saw and answered, see ``warning_codes``; the next two are of the file.
 ANSWER_CODES = (*ood.CODES, UNTESTED_BODY_PART, *PICTURE_CODES)
-WARNING_CODES = (*ANSWER_CODES, TRUNCATED, HEADER_CONTRADICTION)
+WARNING_CODES = (*ANSWER_CODES, TRUNCATED, HEADER_CONTRADICTION, NOT_LOCALISED)
 # A fracture line is seldom wider than a millimetre; a hand at this many pixels has about one a millimetre.
 LEAST_SIDE = 200
 # Codes that make an answer doubtful, or withhold it, whatever its probability.
@@ -104,6 +106,11 @@ def input_warnings(
         for notice in radiograph.notices
     ]
     return tuple(warnings)
+
+
+def not_localised() -> InputWarning:
+    """Return the warning that a fracture has no box around it."""
+    return InputWarning(NOT_LOCALISED, sentence(f"inference.{NOT_LOCALISED}"))
 
 
 def certainty_of(probability: float, zone: tuple[float, float], codes: Collection[str]) -> str:

@@ -6,6 +6,7 @@ import base64
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from utils.inference.fracture_boxes import FractureBox
 from utils.inference.input_warnings import InputWarning
 from utils.inference.predictive_value import PredictiveValue
 from utils.messages import sentence
@@ -31,6 +32,8 @@ class Prediction:
         logit: before calibration.
         predictive_value: of such answers at the operator's prevalence; None without a prevalence, and for
             pictures unlike those that it was measured on.
+        boxes: around likely fractures, the largest score first; None for a withheld answer and for a model
+            that gives none.
     """
 
     prediction: str | None
@@ -54,6 +57,7 @@ class Prediction:
     logit: float
     timing_ms: dict[str, float]
     predictive_value: PredictiveValue | None = None
+    boxes: tuple[FractureBox, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the answer of ``POST /predict``."""
@@ -69,6 +73,7 @@ class Prediction:
             "heatmap": data_uri(self.heatmap, "image/png"),
             "overlay": data_uri(self.overlay, "image/jpeg"),
             "peak": list(self.peak) if self.peak else None,
+            "boxes": None if self.boxes is None else [asdict(box) for box in self.boxes],
             "image": {"width": self.width, "height": self.height, "format": self.format},
             "warnings": [asdict(warning) for warning in self.warnings],
             "model": {"architecture": self.architecture, "sha256": self.sha256},

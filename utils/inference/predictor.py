@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ from utils.imaging import geometry, overlay
 from utils.imaging.brightness import stretched
 from utils.imaging.radiograph import Limits, Radiograph
 from utils.inference.engine import DEFAULT_ENGINE, Engine, load_engine
+from utils.inference.fracture_boxes import FractureBox, boxes_of_answer
 from utils.inference.input_warnings import (
+    DEFINITE,
     DOUBTED_FOR,
+    DOUBTFUL,
     WITHHELD,
     WITHHELD_FOR,
     certainty_of,
     input_warnings,
+    not_localised,
     warning_codes,
 )
 from utils.inference.prediction import Prediction, RegionPrediction
@@ -135,13 +140,23 @@ class Predictor:
         certainty = certainty_of(probability, bundle.doubt, codes)
         withheld = certainty == WITHHELD
         started, activation = time.perf_counter(), None
+        boxes = boxes_of_answer(bundle, outputs, row, crop, positive=positive, certainty=certainty)
+        if boxes == () and positive and certainty == DEFINITE:
+            warnings = (*warnings, not_localised())
         if not withheld:
             activation = geometry.map_over_picture(
                 outputs.map[row], radiograph.height, radiograph.width, bundle.map_offset, crop
             )
         blend = pictures and overlay
         drawing = _draw(
-            file, activation, bundle.scale_top, heatmap=pictures, blend=blend, page=page
+            file,
+            activation,
+            bundle.scale_top,
+            boxes or (),
+            heatmap=pictures,
+            blend=blend,
+            page=page,
+            dashed=certainty == DOUBTFUL,
         )
         timing = {**file.timing, "model": model_ms, "map": _milliseconds_since(started)}
         known = None if NOT_MEASURED.intersection(codes) else self._predictive_values.get(positive)
@@ -167,6 +182,7 @@ class Predictor:
             logit=logit,
             timing_ms={name: round(value, 2) for name, value in timing.items()},
             predictive_value=known,
+            boxes=boxes,
         )
 
     def _codes(self, fitted: NetworkInput, outputs: Outputs, row: int) -> tuple[str, ...]:
@@ -214,10 +230,12 @@ def _draw(
     file: DecodedFile,
     activation: np.ndarray | None,
     scale_top: float,
+    boxes: Sequence[FractureBox],
     *,
     heatmap: bool,
     blend: bool,
     page: bool,
+    dashed: bool,
 ) -> _Drawing:
     """Draw a prediction; without an activation map, as for a withheld answer, the radiograph alone."""
     radiograph, grey = file.radiograph, None
@@ -240,8 +258,18 @@ def _draw(
         if level.shape != grey.shape:
             rows, columns = grey.shape
             level = overlay.levels(activation, rows, columns, scale_top)
-        blended = overlay.jpeg(overlay.blend(grey, level))
+        picture = overlay.blend(grey, level)
+        for box in boxes:
+            overlay.outline(picture, _shown(box, grey.shape[0] / height), dashed=dashed)
+        blended = overlay.jpeg(picture)
     return _Drawing(peak, map_png, blended, shown)
+
+
+def _shown(box: FractureBox, ratio: float) -> geometry.Rectangle:
+    """Return the pixels of a box in a picture shown ``ratio`` times as large."""
+    left, top = math.floor(box.x * ratio), math.floor(box.y * ratio)
+    right, bottom = math.ceil((box.x + box.width) * ratio), math.ceil((box.y + box.height) * ratio)
+    return geometry.Rectangle(top, left, bottom - top, right - left)
 
 
 def _region(bundle: Bundle, outputs: Outputs, row: int) -> RegionPrediction | None:
