@@ -51,3 +51,11 @@ def test_a_thin_line_is_no_step() -> None:
     levels = noise(120, 240, 30, 1)
     levels[60] += 40
     assert straight_steps(levels).mean(axis=1).max() < 0.3
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_turned_view_has_the_steps_of_its_copy(quarters: int) -> None:
+    levels = noise(120, 240, 100, 10)
+    levels[60:] += 60
+    turned = np.rot90(levels, quarters)
+    assert np.array_equal(straight_steps(turned), straight_steps(np.ascontiguousarray(turned)))

@@ -38,7 +38,8 @@ def segment_means(levels: np.ndarray) -> np.ndarray:
 
 def neighbour_differences(levels: np.ndarray) -> np.ndarray:
     """Return the absolute difference of each pixel to the one on its left, 0 in the first column."""
-    difference = np.zeros_like(levels)
+    # Rows one after the other, whatever the order of a turned picture is.
+    difference = np.zeros(levels.shape, levels.dtype)
     cv2.absdiff(levels[:, 1:], levels[:, :-1], dst=difference[:, 1:])
     return difference
 
