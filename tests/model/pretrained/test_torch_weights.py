@@ -100,7 +100,7 @@ def test_tensors_beyond_their_storage_are_refused(tmp_path: Path) -> None:
         read_torch_weights(path)
 
 
-def test_a_tensor_that_repeats_elements_is_refused(tmp_path: Path) -> None:
+def test_tensors_that_repeat_elements_are_refused(tmp_path: Path) -> None:
     """A few bytes must not unpack to gigabytes."""
     row = np.lib.stride_tricks.as_strided(BASE, (1 << 20, 1 << 20), (0, 0))
     path = tmp_path / "w.pth"

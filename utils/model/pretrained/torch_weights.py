@@ -139,7 +139,9 @@ def _tensors(state: object) -> dict[str, _Tensor]:
 def _zip_arrays(file: IO[bytes]) -> dict[str, np.ndarray]:
     """Read a zip archive: ``NAME/data.pkl``, and ``NAME/data/KEY`` for each storage."""
     with zipfile.ZipFile(file) as archive:
-        (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        pickled = next((n for n in archive.namelist() if n.endswith("/data.pkl")), "")
+        if not pickled:
+            raise ValueError("it holds no data.pkl")
         folder = pickled.removesuffix("data.pkl")
         if f"{folder}byteorder" in archive.namelist():
             _require_little_endian(archive.read(f"{folder}byteorder") == b"little")
@@ -170,11 +172,13 @@ def _legacy_arrays(file: IO[bytes]) -> dict[str, np.ndarray]:
 
 
 def _require_little_endian(little: bool) -> None:
+    """Refuse the other byte order."""
     if not little:
         raise ValueError("it was written by a big-endian machine")
 
 
 def _read_exactly(file: IO[bytes], size: int) -> bytes:
+    """Read bytes, no fewer."""
     data = file.read(size)
     if len(data) != size:
         raise ValueError("it ends early")
