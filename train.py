@@ -9,11 +9,14 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from utils.cli import DONE, INTERRUPTED, Parser, number, run
+from utils.cli import DONE, INTERRUPTED, Parser, number, run, whole_number
 from utils.datasets.readers import AUTO, READERS
-from utils.datasets.training_set import read_training_set
-from utils.training.config import add_flags, config_of
+from utils.datasets.training_set import TrainingSet, read_training_set
+from utils.errors import InputError
+from utils.training.config import TrainingConfig, add_flags, config_of
+from utils.training.decision.out_of_fold import read_table
 from utils.training.leakage import check_paths
 
 
@@ -22,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = parser().parse_args(arguments)
     deadline = time.monotonic() + 60 * (flags.max_minutes or math.inf)
     config = config_of(flags)
+    if flags.folds and flags.decide_from:
+        raise InputError("training.folds_and_decide_from")
+    table = read_table(flags.decide_from) if flags.decide_from else None
     if flags.dataset != AUTO:
         READERS[flags.dataset]
     check_paths(config, flags.output, resume=flags.resume)
@@ -37,23 +43,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if flags.backend:
         os.environ["KERAS_BACKEND"] = flags.backend
     # Imported late: Keras takes seconds, and a wrong flag is reported at once.
-    from utils.evaluation.training_figures import part_figures
+    from utils.evaluation import training_figures
     from utils.training import finalize, trainer
 
-    outcome = finalize.train(
-        config,
-        data,
-        flags.run,
-        flags.output,
-        score_part=part_figures,
-        deadline=deadline,
-        resume=flags.resume,
-        progress=not flags.quiet,
-        commit=_commit(),
-        note=flags.note,
-    )
+    running: dict[str, Any] = {
+        "deadline": deadline,
+        "resume": flags.resume,
+        "progress": not flags.quiet,
+        "commit": _commit(),
+    }
+    if flags.folds:
+        outcome = _cross_validate(config, data, flags.run, flags.folds, running)
+    else:
+        outcome = finalize.train(
+            config,
+            data,
+            flags.run,
+            flags.output,
+            score_part=training_figures.part_figures,
+            note=flags.note,
+            out_of_fold=table,
+            **running,
+        )
     print(json.dumps(outcome))
     return INTERRUPTED if outcome["outcome"] == trainer.INTERRUPTED else DONE
+
+
+def _cross_validate(
+    config: TrainingConfig, data: TrainingSet, run: Path, folds: int, running: dict[str, Any]
+) -> dict[str, Any]:
+    """Run the folds and return their outcome, with figures once all are finished."""
+    from utils.evaluation.training_figures import locate_peaks, out_of_fold_figures
+    from utils.training.decision.cross_validation import cross_validate
+    from utils.training.decision.decide import decide
+
+    found = cross_validate(config, data, run, folds=folds, locate_peaks=locate_peaks, **running)
+    outcome = {
+        "outcome": found.outcome,
+        "run": str(run),
+        "folds": folds,
+        "finished": found.finished,
+    }
+    if found.table is None:
+        return outcome
+    figures = out_of_fold_figures(found.table, decide(found.table.scores, config))
+    return {**outcome, "table": str(found.table.path), **figures}
 
 
 def parser() -> Parser:
@@ -67,6 +101,17 @@ def parser() -> Parser:
     add("--resume", action="store_true", help="go on from the checkpoint in the run's folder")
     minutes = number(1e-12, 1e6, "a positive number")
     add("--max_minutes", type=minutes, help="be done by then; the best so far is saved")
+    add(
+        "--folds",
+        type=whole_number(2),
+        help="cross-validate with so many folds instead of training one network",
+    )
+    add(
+        "--decide_from",
+        type=Path,
+        metavar="TABLE",
+        help="out_of_fold.csv of --folds, to fit calibration and operating points on",
+    )
     add("--note", default="", help="what to know of how it was decided, for sidecar and model card")
     add("--quiet", action="store_true", help="no progress bars")
     add("--backend", choices=("tensorflow", "jax", "torch"), help="Keras backend to train on")

@@ -24,7 +24,7 @@ from utils.model.bundle import Bundle, read_manifest
 from utils.model.bundle_writer import save_variant
 from utils.model.calibration import Calibration, fit_calibration
 from utils.model.manifest import TrainingManifest
-from utils.model.operating_point import choose_operating_point
+from utils.model.operating_point import EVEN_CHANCE, choose_operating_points
 from utils.model.sidecar import Decision
 
 FITTING, REST = "fitting", "rest"
@@ -204,13 +204,29 @@ def _decision(
         return float(calibration.probability(bundle.calibration.logit(probability)))
 
     if sensitivity is None:
-        threshold, doubt = moved(bundle.threshold), (moved(bundle.doubt[0]), moved(bundle.doubt[1]))
+        threshold, low, high = (
+            moved(bundle.threshold),
+            moved(bundle.doubt[0]),
+            moved(bundle.doubt[1]),
+        )
+        doubt = (low, max(high, EVEN_CHANCE))
         chosen_by = sentence("evaluation.moved_threshold", chosen_by=bundle.chosen_by)
     else:
-        probability = np.asarray(calibration.probability(logit))
-        point = choose_operating_point(probability, labels, sensitivity=sensitivity, part=FITTING)
-        threshold, doubt, chosen_by = point.threshold, point.doubt, point.chosen_by
-    return Decision(calibration=calibration, threshold=threshold, chosen_by=chosen_by, doubt=doubt)
+        points = choose_operating_points(
+            np.asarray(calibration.probability(logit)),
+            labels,
+            images=sentence("evaluation.fitting_part"),
+            sensitivity=sensitivity,
+        )
+        threshold, doubt, chosen_by = points.threshold, points.doubt, points.chosen_by
+    return Decision(
+        calibration=calibration,
+        threshold=threshold,
+        chosen_by=chosen_by,
+        doubt=doubt,
+        # These images may be few as well: what the test part could not show stays unknown.
+        untested_regions=bundle.untested_regions,
+    )
 
 
 def _degraded(before: schema.Figures, after: schema.Figures) -> tuple[str, ...]:

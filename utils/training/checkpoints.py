@@ -22,7 +22,7 @@ from utils.errors import SetupError
 from utils.files import atomic_write, sha256_of
 from utils.model.bundle import Bundle
 from utils.model.pretrained import IMAGENET, RANDOM
-from utils.training.config import TrainingConfig, decision_settings
+from utils.training.config import TrainingConfig, training_settings
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ class RunFolder:
         self.best, self.last = path / "best.weights.h5", path / "last.weights.h5"
         self._state = path / "state.json"
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint to resume from."""
+        return self._state.is_file()
+
     def begin(self, weights: str) -> None:
         """Make the folder, and remove the checkpoint of an older run.
 
@@ -102,6 +107,10 @@ class RunFolder:
         # First: they may be the older run's.
         self.origin = Origin(weights_sha256(weights))
         self.path.mkdir(parents=True, exist_ok=True)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove the checkpoint of a run."""
         for file in (self._state, self.last, self.best):
             file.unlink(missing_ok=True)
 
@@ -114,7 +123,7 @@ class RunFolder:
         Raises:
             SetupError: there is no checkpoint, or it is another run's.
         """
-        if not self._state.is_file():
+        if not self.begun:
             raise SetupError("training.no_run", path=self.path)
         state = json.loads(self._state.read_text())
         # A setting that older runs did not have was as its default is; their one seed was for everything.
@@ -155,11 +164,8 @@ def run_identity(
     config: TrainingConfig, data: TrainingSet, parents: Sequence[Bundle]
 ) -> dict[str, Any]:
     """Return what a resumed run must have in common: settings but for the decision's, data, parents."""
-    settings = asdict(config)
-    for name in decision_settings():
-        del settings[name]
     return {
-        **settings,
+        **training_settings(config),
         "images": data.report.model_dump()["used"],
         "built on": [bundle.sha256 for bundle in parents],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from utils.cli import number, whole_number
@@ -162,9 +162,13 @@ class TrainingConfig:
         return ((HEAD, self.head_epochs, self.head_learning_rate), tuning)
 
 
-def decision_settings() -> tuple[str, ...]:
-    """Return the names of the settings that act after the training alone."""
-    return tuple(own.name for own in fields(TrainingConfig) if own.metadata["group"] == DECISION)
+def training_settings(config: TrainingConfig) -> dict[str, Any]:
+    """Return the settings by name, but for those that act after the training alone."""
+    values = asdict(config)
+    for setting in fields(TrainingConfig):
+        if setting.metadata["group"] == DECISION:
+            del values[setting.name]
+    return values
 
 
 def add_flags(parser: ArgumentParser) -> None:

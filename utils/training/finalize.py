@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,20 @@ from utils.datasets.split import FRACTIONS
 from utils.datasets.training_set import TrainingSet
 from utils.gradcam import EMBEDDING, MAP, Outputs, explain
 from utils.imaging.geometry import placement
+from utils.messages import sentence
 from utils.model.bundle import Bundle, read_manifest
 from utils.model.bundle_writer import save_bundle
-from utils.model.calibration import fit_calibration
 from utils.model.manifest import TrainingManifest
 from utils.model.ood import OODDetector, fit_ood_detector
-from utils.model.operating_point import choose_operating_point
 from utils.model.self_test import self_test_input
-from utils.model.sidecar import Decision, Labels
+from utils.model.sidecar import Labels
 from utils.model_builder import LOGIT, map_offset
 from utils.preprocess import fit, invert, scale
 from utils.training.batches import run_network
 from utils.training.config import TrainingConfig
+from utils.training.decision.decide import DecisionScores, decide, untested_regions
+from utils.training.decision.out_of_fold import PART as OUT_OF_FOLD
+from utils.training.decision.out_of_fold import OutOfFold, table_identity
 from utils.training.leakage import merge_manifests
 from utils.training.ood_samples import draw_ood_sample, vary
 from utils.training.presentations import MOST_RADIOGRAPHS, PRESENTATIONS, Draw
@@ -38,8 +39,6 @@ from utils.training.trainer import Trainer
 # At most so many radiographs of the train part fit the OOD detector, and so many OOD samples; and so many
 # pictures of each way in which a radiograph should not arrive.
 MAX_RADIOGRAPHS, MAX_OOD_SAMPLES, MAX_PRESENTED = 4000, 1000, 1200
-# Fractured test images of a body part without which it is not known how well it is answered.
-LEAST_FRACTURES = 10
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class PartAnswers:
 
     Args:
         data: the training set.
-        part: "validation" or "test".
+        part: "validation", "test", or "out_of_fold" for the images of a cross-validation.
         probabilities: calibrated, (n,), in the order of the part's rows.
         threshold: of the decision.
         maps: signed activation maps, float32 (n, h, w) in logits; None where they are not measured.
@@ -80,6 +79,7 @@ def train(
     progress: bool = False,
     commit: str = "",
     note: str = "",
+    out_of_fold: OutOfFold | None = None,
 ) -> dict[str, Any]:
     """Train, calibrate, choose the threshold, save the bundle and score its test part.
 
@@ -94,11 +94,13 @@ def train(
         progress: show a bar an epoch on stderr.
         commit: version of the code, for the sidecar.
         note: on how the bundle was decided, for the sidecar.
+        out_of_fold: predictions to fit the decision on instead of the validation part.
 
     Returns:
         The outcome and the figures, JSON-able.
 
     Raises:
+        InputError: the out-of-fold predictions are of other data or settings.
         SetupError: nothing to resume, a checkpoint of other settings, weights that do not fit, or not one
             epoch finished in time.
         KeyboardInterrupt: interrupted before the first epoch was done.
@@ -109,9 +111,20 @@ def train(
         trainer.resume()
     else:
         trainer.start()
+    if out_of_fold:
+        origin = trainer.folder.origin
+        out_of_fold.check(
+            table_identity(config, data, trainer.parent_bundles, origin.weights_sha256)
+        )
     outcome = trainer.fit(deadline, images_afterwards(data))
     bundle = finish(
-        trainer, output, score_part=score_part, outcome=outcome, commit=commit, note=note
+        trainer,
+        output,
+        score_part=score_part,
+        outcome=outcome,
+        commit=commit,
+        note=note,
+        out_of_fold=out_of_fold,
     )
     return {
         "outcome": outcome,
@@ -140,25 +153,32 @@ def finish(
     outcome: str,
     commit: str,
     note: str,
+    out_of_fold: OutOfFold | None = None,
 ) -> Bundle:
-    """Calibrate, decide and score the best weights of a trainer, and save the bundle."""
+    """Calibrate, decide and score the best weights of a trainer, and save the bundle.
+
+    The decision is fitted on the out-of-fold predictions, where they are given, instead of on the validation
+    part, as scikit-learn's ``CalibratedClassifierCV(ensemble=False)`` does.
+    """
     config, data, origin = trainer.config, trainer.data, trainer.folder.origin
     network = trainer.best_network()
     explained = explain(network)
     rows = data.rows["validation"]
     labels = data.labels[rows]
     outputs = Outputs.of(run_network(explained, config.spec, data.prepared.images, rows))
-    calibration = fit_calibration(outputs.logit, labels)
-    probabilities = calibration.probability(outputs.logit)
-    point = choose_operating_point(probabilities, labels, sensitivity=config.sensitivity)
+    scores = DecisionScores(outputs.logit, labels, sentence("training.validation_part"))
+    if out_of_fold:
+        data, scores = out_of_fold.as_part(data), out_of_fold.scores
+    decision = decide(scores, config, untested_regions(data, trainer.regions))
 
     def figures(part: str, logits: np.ndarray, maps: np.ndarray | None) -> dict[str, Any]:
         offset = map_offset(config.architecture, config.detail) / config.image_size
-        return score_part(
-            PartAnswers(data, part, calibration.probability(logits), point.threshold, maps, offset)
-        )
+        probabilities = decision.calibration.probability(logits)
+        return score_part(PartAnswers(data, part, probabilities, decision.threshold, maps, offset))
 
     metrics = {"validation": figures("validation", outputs.logit, None)}
+    if out_of_fold:
+        metrics[OUT_OF_FOLD] = figures(OUT_OF_FOLD, scores.logits, None)
     if len(data.rows["test"]):
         tested = run_network(explained, config.spec, data.prepared.images, data.rows["test"])
         metrics["test"] = figures("test", tested[LOGIT], tested[MAP])
@@ -173,13 +193,7 @@ def finish(
         spec=config.spec,
         regions=trainer.regions,
         labels=Labels(meaning=data.dataset.meaning),
-        decision=Decision(
-            calibration=calibration,
-            threshold=point.threshold,
-            chosen_by=point.chosen_by,
-            doubt=point.doubt,
-            untested_regions=untested_regions(data, trainer.regions),
-        ),
+        decision=decision,
         scale_top=scale_top(outputs, labels),
         self_test=Outputs.of(self_test),
         training={
@@ -195,7 +209,9 @@ def finish(
                 "weights": Path(config.weights).name,
                 "teacher": config.teacher and Path(config.teacher).name,
                 "region": list(data.chosen_regions),
+                "decide_from": out_of_fold and out_of_fold.path.name,
             },
+            "out_of_fold": out_of_fold and out_of_fold.summary,
             "built_on": [bundle.sha256 for bundle in trainer.parent_bundles],
             "outcome": outcome,
             "epochs": len(trainer.history),
@@ -269,13 +285,6 @@ def learn_ood_detector(
         upright=embed([*(prepared.images[row] for row in chosen), *mirrored]),
         presented=[(code, present(draw)) for code, draw in PRESENTATIONS],
     )
-
-
-def untested_regions(data: TrainingSet, regions: Sequence[str]) -> tuple[str, ...]:
-    """Return the body parts with too few fractured images in the test part, or in validation without one."""
-    rows = data.rows["test"] if len(data.rows["test"]) else data.rows["validation"]
-    fractured = Counter(data.prepared.samples[row].region for row in rows if data.labels[row] == 1)
-    return tuple(region for region in regions if fractured[region] < LEAST_FRACTURES)
 
 
 def scale_top(outputs: Outputs, labels: np.ndarray) -> float:

@@ -106,12 +106,19 @@ class Trainer:
         self.model.load_weights(self.folder.last)
         log.info("resuming after %d epochs", len(self.history))
 
-    def fit(self, deadline: float = math.inf, images_afterwards: int = 0) -> str:
+    def fit(
+        self,
+        deadline: float = math.inf,
+        images_afterwards: int = 0,
+        *,
+        needs_epoch: bool = True,
+    ) -> str:
         """Train until all phases are done, the patience or the time is used up, or Ctrl-C.
 
         Args:
             deadline: when everything must be done, in seconds of ``time.monotonic``.
             images_afterwards: images that the network must still process after training.
+            needs_epoch: raise where not one epoch is finished in time.
 
         Returns:
             COMPLETED, PATIENCE, TIME or INTERRUPTED.
@@ -130,7 +137,7 @@ class Trainer:
             if not self.history:
                 raise
             outcome = INTERRUPTED
-        if outcome == TIME and len(self.history) == before:
+        if outcome == TIME and len(self.history) == before and needs_epoch:
             raise SetupError("training.not_one_epoch")
         log.info("training ended (%s) after %d epochs", outcome, len(self.history))
         return outcome

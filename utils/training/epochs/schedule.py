@@ -36,6 +36,9 @@ SCHEDULES: Registry[Callable[[float, Sequence[float]], float]] = Registry(
     "schedule", {"cosine": _cosine, "plateau": _plateau, "constant": _constant}
 )
 
+# Those that lower the rate by the validation scores.
+FOLLOWS_SCORES = ("plateau",)
+
 
 def learning_rate_at(schedule: str, highest: float, done: float, scores: Sequence[float]) -> float:
     """Return the learning rate of the next step.
