@@ -99,7 +99,7 @@ def parser() -> Parser:
         "--local_threshold",
         type=share,
         metavar="SENSITIVITY",
-        help="choose the threshold anew, for this sensitivity",
+        help="choose the threshold anew, for this sensitivity, and both operating points around it",
     )
     local.add_argument("--save", type=Path, help="write the outcome as a bundle (.h5) of its own")
     return make
