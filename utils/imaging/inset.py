@@ -16,8 +16,8 @@ from utils.imaging.geometry import Rectangle, resize
 from utils.imaging.steps import SEGMENT, neighbour_differences, segment_means, straight_steps
 
 # Steps are looked for where the longest side has about this many pixels.
-# A picture with a shorter side than _SMALLEST has no inset.
-_SIDE, _SMALLEST = 600, 96
+# A picture with a shorter side than SMALLEST has no inset.
+_SIDE, SMALLEST = 600, 96
 # A range of fewer grey levels than this is stretched to it.
 _LEAST_RANGE = 100.0
 # Shares of the picture's side: the shortest side of an inset, and the narrowest border.
@@ -75,10 +75,9 @@ def find_insets(pixels: np.ndarray) -> list[Rectangle]:
     Args:
         pixels: float32 (height, width) in [0, 1].
     """
-    if min(pixels.shape) < _SMALLEST:
+    if min(pixels.shape) < SMALLEST:
         return []
-    shrink = max(1, round(max(pixels.shape) / _SIDE))
-    levels = _grey_levels(pixels, shrink)
+    levels, shrink = grey_levels(pixels)
     height, width = levels.shape
     rows, columns = straight_steps(levels), straight_steps(cv2.transpose(levels))
     found = _candidates(_lines(rows), _lines(columns), height, width)
@@ -101,7 +100,7 @@ def _choose(levels: np.ndarray, found: _Candidates, shares: np.ndarray) -> list[
     opened = (sides > 0) & (least >= _OPEN) & (area <= _LARGEST_OPEN * levels.size)
     if not (closed | nearly | three | opened).any():
         return []
-    inside, outside = _structure(levels, found)
+    inside, outside = _count_structure(levels, found)
     plain = outside <= _PLAIN * (levels.size - area) / SEGMENT**2
     possible = closed | nearly & (inside > _HALF * outside)
     possible |= three & (inside > outside) | opened & plain
@@ -144,14 +143,19 @@ def _exact(lines: np.ndarray, edge: int, reach: int) -> int:
     return first + int(np.abs(np.diff(around, axis=0)).mean(axis=1).argmax())
 
 
-def _grey_levels(pixels: np.ndarray, shrink: int) -> np.ndarray:
-    """Return grey levels float32, a whole number of times smaller, stretched where they are few."""
+def grey_levels(pixels: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return grey levels, stretched where they are few, of a picture a whole number of times smaller.
+
+    Returns:
+        float32 (height // times, width // times), and the times.
+    """
+    shrink = max(1, round(max(pixels.shape) / _SIDE))
     height, width = (side // shrink for side in pixels.shape)
     small = pixels
     if shrink > 1:
         small = resize(pixels[: height * shrink, : width * shrink], height, width)
     low, high = robust_range(small[:: max(1, height // 64), :: max(1, width // 64)])
-    return small * np.float32(max(255.0, _LEAST_RANGE / max(high - low, 1.0 / 255.0)))
+    return small * np.float32(max(255.0, _LEAST_RANGE / max(high - low, 1.0 / 255.0))), shrink
 
 
 def _lines(steps: np.ndarray) -> np.ndarray:
@@ -224,15 +228,21 @@ def _share(total: np.ndarray, line: np.ndarray, first: np.ndarray, last: np.ndar
     return np.where((line == 0) | (line == len(total) - 1), np.nan, share)
 
 
-def _structure(levels: np.ndarray, found: _Candidates) -> tuple[np.ndarray, np.ndarray]:
-    """Count the cells that show more than a trend and noise, in rectangles and outside of them, (n,)."""
+def structure(levels: np.ndarray) -> np.ndarray:
+    """Return which square cells of SEGMENT pixels show more than a trend and noise, uint8."""
     cells = _cells(levels)
     texture = np.minimum(
         _cells(neighbour_differences(levels)),
         _cells(neighbour_differences(cv2.transpose(levels))).T,
     )
     bent = np.abs(cv2.Laplacian(cells, cv2.CV_32F)) > _BEND + _TEXTURES * texture
-    total = cv2.integral(bent.astype(np.uint8))
+    return np.asarray(bent.astype(np.uint8))
+
+
+def _count_structure(levels: np.ndarray, found: _Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cells with structure in each rectangle, and outside of it, (n,)."""
+    cells = structure(levels)
+    total = cv2.integral(cells)
 
     def count(margin: int) -> np.ndarray:
         """Count in rectangles that are wider by a margin of cells."""
