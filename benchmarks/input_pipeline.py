@@ -25,13 +25,14 @@ from tests.support.pictures import draw_radiograph, encode
 from utils.cli import DONE, Parser, run
 from utils.datasets.image_cache import prepare_images
 from utils.datasets.sample import Sample
-from utils.imaging.geometry import Box, Rectangle, lesion_mask
+from utils.imaging.geometry import Box, Rectangle, fitted_boxes
 from utils.model.architectures import ARCHITECTURES
 from utils.model.fused_batch_norm import with_fused_batch_norm
 from utils.model_builder import FINE, LOGIT, batch_norms, build_model
 from utils.preprocess import PreprocessSpec
-from utils.training.augmentation import training_input
-from utils.training.batches import Batches
+from utils.training.augmentation.variation import VARIATIONS
+from utils.training.batches import FITTED, Batches
+from utils.training.graph import Scale
 
 IMAGES = 256
 SECONDS = 8.0
@@ -46,6 +47,12 @@ def main() -> int:
     make = Parser(__doc__)
     make.add_argument("--model", default="mobilenetv2", help=", ".join(ARCHITECTURES))
     make.add_argument("--image_size", type=int, default=320, help="pixels")
+    make.add_argument(
+        "--augmentation",
+        default="strong",
+        choices=tuple(VARIATIONS),
+        help="variation of the images",
+    )
     make.add_argument("--batch_size", type=int, default=32, help="images a step")
     make.add_argument(
         "--batch_norm", choices=("hold", "train"), default="hold", help="its statistics"
@@ -60,12 +67,16 @@ def main() -> int:
         prepared = prepare_images(samples, flags.image_size, Path(folder) / "cache")
         decoding = IMAGES / (time.perf_counter() - started)
         labels = np.array([sample.label for sample in samples])
+        boxes = fitted_boxes([LESION], CROP, flags.image_size)
         batches = Batches(
             prepared.images,
             range(IMAGES),
             labels,
             regions=None,
-            lesions=lambda row: lesion_mask([LESION], CROP, flags.image_size),
+            boxes=lambda row: boxes if labels[row] else boxes[:0],
+            places=prepared.place,
+            location=True,
+            variation=VARIATIONS[flags.augmentation],
             batch_size=flags.batch_size,
         )
         feeding = flags.batch_size * rate(feeder(batches, spec))
@@ -82,6 +93,7 @@ def main() -> int:
     answer = {
         "model": flags.model,
         "image_size": flags.image_size,
+        "augmentation": flags.augmentation,
         "backend": keras.config.backend(),
         "batch_norm": f"{flags.batch_norm}, {'plain' if flags.plain_norm else 'fused'}",
         "precision": "bfloat16" if flags.mixed_precision else "float32",
@@ -106,13 +118,14 @@ def draw(folder: Path) -> list[Sample]:
 
 def feeder(batches: Batches, spec: PreprocessSpec) -> Callable[[], object]:
     """Return a function that makes the network's next input batch."""
-    layers = training_input(spec, augment=True)
-    model = keras.Model(layers.input, layers(layers.input, training=True))
+    size = spec.image_size
+    fitted = keras.Input((size, size, 1), dtype="uint8")
+    model = keras.Model(fitted, Scale(spec.scaling)(fitted))
     position = iter(range(10**9))
 
     def feed() -> object:
         inputs, _, _ = batches[next(position) % len(batches)]
-        return model.predict_on_batch(inputs)
+        return model.predict_on_batch(inputs[FITTED])
 
     return feed
 

@@ -3,7 +3,7 @@
 Training, evaluation and serving share this definition. The border of a picture (collimation, screenshot
 margins, an exported page) is cut off, since it would make the bone smaller. ``fit`` returns uint8, so that a
 cache of fitted images is small and exact; ``scale`` is a table of 256 rows, so that the numpy code here and
-the layer in the training graph (``utils.training.augmentation.Scale``) agree to the bit.
+the layer in the training graph (``utils.training.graph.Scale``) agree to the bit.
 """
 
 from __future__ import annotations

@@ -98,25 +98,30 @@ def test_pictures_are_shrunk_and_never_enlarged(
     assert shrunk(*size, side) == expected
 
 
+def mask_of(boxes: list[Box], crop: Rectangle = SQUARE) -> np.ndarray:
+    """Return the mask of lesions of the picture in its file."""
+    return lesion_mask(fitted_boxes(boxes, crop, SIZE), SIZE)
+
+
 def test_a_lesion_mask_lies_on_the_fitted_lesion() -> None:
     pixels = np.random.default_rng(0).uniform(0.2, 0.5, (90, 120)).astype(np.float32)
     pixels[:, :70] = 0.1  # a margin
     pixels[30:50, 80:110] = 1.0
     crop = find_content_crop(pixels)
     assert crop == Rectangle(0, 70, 90, 50)
-    mask = lesion_mask([Box(80, 30, 30, 20)], crop, SIZE)
+    mask = mask_of([Box(80, 30, 30, 20)], crop)
     shown = fit(pixels, SIZE)
     assert mask[shown > 200].all()
     assert not mask[shown < 150].any()
 
 
 def test_a_tiny_lesion_covers_a_pixel() -> None:
-    assert (lesion_mask([Box(1000, 700, 2, 2)], Rectangle(0, 0, 2000, 2000), SIZE) > 0).sum() == 1
+    assert (mask_of([Box(1000, 700, 2, 2)], Rectangle(0, 0, 2000, 2000)) > 0).sum() == 1
 
 
 def test_a_lesion_mask_is_highest_in_its_middle() -> None:
     """So the map's maximum is drawn there, and not to an edge that the next pixel has missed."""
-    mask = lesion_mask([Box(16, 8, 33, 17), Box(60, 60, 3, 3)], SQUARE, SIZE)
+    mask = mask_of([Box(16, 8, 33, 17), Box(60, 60, 3, 3)])
     assert np.unravel_index(mask.argmax(), mask.shape) == (16, 32)
     assert mask[8, 16:49].max() < 255 / 3
     assert (mask[8:25, 16:49] > 0).all()
@@ -125,16 +130,16 @@ def test_a_lesion_mask_is_highest_in_its_middle() -> None:
 
 
 def test_a_lesion_mask_is_cut_at_the_edge() -> None:
-    assert np.count_nonzero(lesion_mask([Box(60, 60, 10, 10)], SQUARE, SIZE)) == 16
+    assert np.count_nonzero(mask_of([Box(60, 60, 10, 10)])) == 16
 
 
 @pytest.mark.parametrize(("x", "y"), [(5, 150), (150, 5), (420, 150), (150, 420), (-500, -500)])
 def test_a_lesion_outside_the_crop_is_not_drawn(x: int, y: int) -> None:
-    assert not lesion_mask([Box(x, y, 10, 10)], Rectangle(100, 100, 300, 300), SIZE).any()
+    assert not mask_of([Box(x, y, 10, 10)], Rectangle(100, 100, 300, 300)).any()
 
 
 def test_without_boxes_the_mask_is_empty() -> None:
-    assert not lesion_mask([], SQUARE, SIZE).any()
+    assert not mask_of([]).any()
 
 
 def test_halving_averages_areas() -> None:

@@ -26,7 +26,7 @@ CONFIG = TrainingConfig(
     head_learning_rate=2e-3,
     patience=5,
     dropout=0.1,
-    augment=False,
+    augmentation="none",
 )
 
 

@@ -26,7 +26,7 @@ def test_every_setting_has_one_flag() -> None:
     add_flags(parser)
     flags = {option for action in parser._actions for option in action.option_strings}
     names = {setting.name for setting in fields(TrainingConfig)}
-    others = {"architecture", "detail", "augment"}
+    others = {"architecture", "detail"}
     assert flags - {"-h", "--help"} == {f"--{name}" for name in names - others} | {
         "--model",
         "--map",
@@ -37,7 +37,7 @@ def test_every_setting_has_one_flag() -> None:
 def test_flags_of_other_names_set_their_fields() -> None:
     config = parsed("--model", "mobilenetv2", "--map", "coarse", "--no_augmentation")
     assert (config.architecture, config.detail) == ("mobilenetv2", "coarse")
-    assert not config.augment
+    assert config.augmentation == "none"
 
 
 @pytest.mark.parametrize(("model", "weights"), [("custom", "none"), ("densenet121", "imagenet")])

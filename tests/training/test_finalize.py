@@ -14,14 +14,24 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support.trainings import CONFIG, history_rows, make_older, run_epochs, train
+from tests.support.trainings import (
+    CONFIG,
+    finish_untrained,
+    history_rows,
+    make_older,
+    run_epochs,
+    train,
+)
 from utils.datasets.training_set import TrainingSet
 from utils.errors import SetupError
 from utils.evaluation.evaluate import evaluate
 from utils.inference.engine import load_engine
+from utils.inference.fracture_boxes import scored_boxes
 from utils.model.bundle import load_network, read_bundle, read_manifest, read_ood_detector
+from utils.model.detection.scores import FALSE_BOXES
 from utils.training.checkpoints import validation_scores
 from utils.training.config import TrainingConfig
+from utils.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +77,30 @@ def test_the_sidecar_has_the_localisation(trained: Path, data: TrainingSet) -> N
         assert recorded[name]["low"] <= recorded[name]["value"] <= recorded[name]["high"]
 
 
+def test_the_bundle_has_the_scores_of_its_boxes(trained: Path, data: TrainingSet) -> None:
+    """Recomputed from the serving engine: false boxes on the normal radiographs of validation."""
+    bundle = read_bundle(trained / "best_model.h5")
+    assert bundle.boxes is not None
+    rows = [row for row in data.rows["validation"] if data.labels[row] == 0]
+    outputs = load_engine(bundle.path).run(data.prepared.images[rows])
+    shown = [
+        box.score >= bundle.boxes.threshold
+        for number, row in enumerate(rows)
+        for box in scored_boxes(bundle, outputs, number, data.prepared.files[row].crop)
+    ]
+    assert sum(shown) / len(rows) <= FALSE_BOXES
+    assert "false boxes a normal radiograph" in bundle.boxes.chosen_by
+
+
+def test_without_boxes_there_is_no_detection_head(tmp_path: Path, data: TrainingSet) -> None:
+    for number, config in enumerate(
+        (replace(CONFIG, boxes_weight=0.0), replace(CONFIG, detail="coarse"))
+    ):
+        trainer = Trainer(config, data, tmp_path / str(number))
+        finish_untrained(trainer, tmp_path / f"{number}.h5")
+        assert read_bundle(tmp_path / f"{number}.h5").boxes is None
+
+
 def test_the_bundle_reproduces_its_test_figures(trained: Path, data: TrainingSet) -> None:
     engine = load_engine(trained / "best_model.h5")
     rows = data.rows["validation"]
@@ -78,7 +112,7 @@ def test_the_bundle_reproduces_its_test_figures(trained: Path, data: TrainingSet
 
 
 def test_training_is_repeatable_by_its_seed(tmp_path: Path, data: TrainingSet) -> None:
-    config = replace(CONFIG, augment=True, negatives=0.5, seed=3)
+    config = replace(CONFIG, augmentation="strong", negatives=0.5, seed=3)
     first, again = (
         train(config, data, tmp_path / name, tmp_path / name / "m.h5")
         for name in ("first", "again")

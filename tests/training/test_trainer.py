@@ -25,7 +25,9 @@ def test_a_resumed_run_equals_a_whole_one(
     tmp_path: Path, data: TrainingSet, averaging: float
 ) -> None:
     """A run that is resumed from its folder after two epochs goes on as the one that went on at once."""
-    config = replace(CONFIG, epochs=3, augment=True, averaging=averaging, batch_norm="hold")
+    config = replace(
+        CONFIG, epochs=3, augmentation="strong", averaging=averaging, batch_norm="hold"
+    )
     whole = run_epochs(config, data, tmp_path / "whole", 2)
     shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
     whole.fit()

@@ -28,7 +28,7 @@ from utils.errors import DatasetError, InputError
 from utils.files import PART, read_file
 from utils.formats import decode
 from utils.imaging.brightness import Brightness
-from utils.imaging.geometry import Rectangle
+from utils.imaging.geometry import Rectangle, fitted_boxes, placement
 from utils.imaging.radiograph import Limits
 from utils.messages import sentence
 from utils.preprocess import VERSION, letterbox, network_input
@@ -86,6 +86,15 @@ class PreparedImages:
     thumbnails: np.ndarray
     files: tuple[FileFacts, ...]
     unreadable: dict[str, str]
+
+    def place(self, row: int) -> Rectangle:
+        """Return where the radiograph lies in its fitted image."""
+        crop = self.files[row].crop
+        return placement(crop.height, crop.width, self.images.shape[1])
+
+    def boxes(self, row: int) -> np.ndarray:
+        """Return the marked boxes in pixels of the fitted image, see ``geometry.fitted_boxes``."""
+        return fitted_boxes(self.samples[row].boxes, self.files[row].crop, self.images.shape[1])
 
 
 def prepare_images(

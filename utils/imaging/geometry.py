@@ -187,15 +187,15 @@ def overlap_of_boxes(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return shared / np.maximum(both, 1e-9)
 
 
-def lesion_mask(boxes: Sequence[Box], crop: Rectangle, size: int) -> np.ndarray:
-    """Draw marked lesions into the letterboxed square of ``size`` pixels that the network sees.
+def lesion_mask(boxes: np.ndarray, size: int) -> np.ndarray:
+    """Draw boxes (n, 4) of the network's square, see :func:`fitted_boxes`, into a mask of it.
 
     Returns:
         uint8 (size, size): 255 in the middle of a box, falling to EDGE_WEIGHT of it at the edge; 0
-        elsewhere. A box that meets the crop covers at least one pixel.
+        elsewhere. A box covers at least one pixel.
     """
     mask = np.zeros((size, size), np.uint8)
-    for left, top, width, height in fitted_boxes(boxes, crop, size).tolist():
+    for left, top, width, height in boxes.tolist():
         rows, high = _extent(top, top + height, size)
         columns, wide = _extent(left, left + width, size)
         weights = 255.0 * (1.0 - (1.0 - EDGE_WEIGHT) * np.maximum.outer(high, wide))

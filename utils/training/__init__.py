@@ -3,8 +3,9 @@
 - config: the settings, the one table that flags and sidecar are made from
 - finalize: train(), calibration, operating point, OOD detector, bundle
 - trainer: phases, epochs, deadline, exact resume
+- augmentation: random variation of images and of their marked boxes
 - batches: batches of prepared images, to train on and to run a network over
-- augmentation: layers that vary and scale images in the training graph
+- graph: the network between batches and losses
 - losses: location of the map, distillation from a teacher, compilation
 - epochs: callbacks, learning-rate schedules and patience
 - checkpoints: the folder of a run: state, weights, epochs as CSV, TensorBoard events and curves

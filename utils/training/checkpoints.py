@@ -129,6 +129,8 @@ class RunFolder:
         # A setting that older runs did not have was as its default is; their one seed was for everything.
         defaults = {setting.name: setting.default for setting in fields(TrainingConfig)}
         defaults["split_seed"] = state["identity"].get("seed")
+        # They varied their images in another way.
+        del defaults["augmentation"]
         before = {**defaults, **state["identity"]}
         for name, now in identity.items():
             if before.get(name) != now:

@@ -13,6 +13,7 @@ from utils.model.architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE
 from utils.model.pretrained import IMAGENET, RANDOM
 from utils.model_builder import COARSE, FINE
 from utils.preprocess import LARGEST, SMALLEST, PreprocessSpec
+from utils.training.augmentation.variation import NONE, VARIATIONS
 from utils.training.epochs.schedule import SCHEDULES
 
 HEAD, TUNING = "head", "fine-tuning"
@@ -110,9 +111,7 @@ class TrainingConfig:
         "normal images an epoch shows for each fractured one, drawn anew; 0: all of them",
         _not_negative,
     )
-    augment: bool = _setting(
-        True, "show every picture as it is", flag="no_augmentation", action="store_true"
-    )
+    augmentation: str = _setting("plain", "variation of the images", choices=tuple(VARIATIONS))
     batch_norm: str = _setting(
         "auto", "its statistics", group=NETWORK, choices=("auto", "hold", "train")
     )
@@ -182,6 +181,13 @@ def add_flags(parser: ArgumentParser) -> None:
         groups[flag["group"]].add_argument(
             f"--{flag['flag'] or setting.name}", help=flag["help"], **options
         )
+    groups[TRAINING].add_argument(
+        "--no_augmentation",
+        dest="augmentation",
+        action="store_const",
+        const=NONE,
+        help=f"the same as --augmentation {NONE}",
+    )
 
 
 def config_of(flags: Namespace) -> TrainingConfig:
@@ -194,6 +200,4 @@ def config_of(flags: Namespace) -> TrainingConfig:
         setting.name: getattr(flags, setting.metadata["flag"] or setting.name)
         for setting in fields(TrainingConfig)
     }
-    return TrainingConfig(
-        **{**values, "weights": values["weights"] or "", "augment": not values["augment"]}
-    )
+    return TrainingConfig(**{**values, "weights": values["weights"] or ""})

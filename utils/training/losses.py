@@ -1,4 +1,4 @@
-"""Losses of the activation map's location and of distillation from a teacher."""
+"""Losses of the activation map's location, of the detection head, and of distillation from a teacher."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from utils.model.bundle import load_network, read_bundle
-from utils.model_builder import LOGIT, REGION, feature_maps
+from utils.model_builder import BOX, HEATMAP, LOGIT, REGION, feature_maps
 from utils.training.config import TrainingConfig
 
 LOCATION, TEACHER = "location", "teacher"
 # Logits by which "nowhere" leads over a map of zeros.
 NOWHERE_MARGIN = 4.0
-# Share of a lesion's best cell that augmentation must leave in the picture, or its location is not trained.
-LEAST_VISIBLE = 0.25
 
 
 def pointing_hits(signed: np.ndarray, masks: np.ndarray, offset: float = 0.0) -> np.ndarray:
@@ -48,7 +46,7 @@ def pointing_hits(signed: np.ndarray, masks: np.ndarray, offset: float = 0.0) ->
 
 
 def compile_model(
-    model: keras.Model, config: TrainingConfig, *, region: bool, location: bool
+    model: keras.Model, config: TrainingConfig, *, region: bool, location: bool, boxes: bool
 ) -> None:
     """Compile a training model with the losses of its heads and a fresh AdamW.
 
@@ -57,6 +55,7 @@ def compile_model(
         config: the settings.
         region: it has the region head.
         location: it has the location loss.
+        boxes: it has the detection head.
     """
     loss: dict[str, keras.losses.Loss | Callable[..., KerasTensor]] = {
         LOGIT: keras.losses.BinaryCrossentropy(
@@ -68,7 +67,10 @@ def compile_model(
     if location:
         # Computed in the graph, (n, 1).
         loss[LOCATION] = lambda _, computed: computed[:, 0]
+    if boxes:
+        loss |= {HEATMAP: heatmap_loss, BOX: box_loss}
     weights = {LOGIT: 1.0, REGION: config.region_weight, LOCATION: config.location_weight}
+    weights |= dict.fromkeys((HEATMAP, BOX), config.boxes_weight)
     optimizer = keras.optimizers.AdamW(
         config.learning_rate,
         weight_decay=config.weight_decay,
@@ -97,27 +99,25 @@ class LocationLoss(keras.layers.Layer):
         super().__init__(dtype="float32", name="location_loss")
         self.offset = round(offset)
 
-    def call(self, inputs: tuple[KerasTensor, KerasTensor, KerasTensor]) -> KerasTensor:
-        """Return the loss of each image, float32 (n, 1); 0 where augmentation moved most of a lesion out.
+    def call(self, inputs: tuple[KerasTensor, KerasTensor]) -> KerasTensor:
+        """Return the loss of each image, float32 (n, 1).
 
         Args:
-            inputs: the signed map (n, side, side) in logits; the masks (n, size, size, 1) in [0, 255] after
-                and before augmentation.
+            inputs: the signed map (n, side, side) in logits; the masks uint8 (n, size, size, 1).
         """
-        signed, masks, unmoved = inputs
+        signed, masks = inputs
         side = signed.shape[1]
-        covered = ops.reshape(self._cells(masks, side), (-1, side * side))
+        cells = self._cells(ops.cast(masks, "float32"), side)
+        covered = ops.reshape(cells, (-1, side * side))
         most = ops.max(covered, axis=1, keepdims=True)
         marked = most[:, 0] > 0
-        whole = ops.max(self._cells(ops.cast(unmoved, "float32"), side), axis=(1, 2))
-        known = ops.cast(most[:, 0] >= LEAST_VISIBLE * whole, "float32")
         # The best covered cell counts fully, however small the lesion.
         covered = covered / ops.maximum(most, 1e-6)
         scores = ops.reshape(signed, (-1, side * side)) * side
         nowhere = ops.full_like(scores[:, :1], math.log(side * side) + NOWHERE_MARGIN)
         everything = ops.logsumexp(ops.concatenate([scores, nowhere], axis=1), axis=1)
         lesion = ops.logsumexp(scores + ops.log(covered + 1e-9), axis=1)
-        return (known * (everything - ops.where(marked, lesion, nowhere[:, 0])))[:, None]
+        return (everything - ops.where(marked, lesion, nowhere[:, 0]))[:, None]
 
     def _cells(self, masks: KerasTensor, side: int) -> KerasTensor:
         """Return how much of each cell's receptive-field centre is covered, (n, side, side) in [0, 255]."""
@@ -128,6 +128,37 @@ class LocationLoss(keras.layers.Layer):
         stride = round(size / side)
         pooled = ops.average_pool(moved, stride, stride, padding="same")
         return pooled[:, :side, :side, 0]
+
+
+def heatmap_loss(target: KerasTensor, logits: KerasTensor) -> KerasTensor:
+    """Return the penalty-reduced focal loss of each image, a marked box, float32 (n,).
+
+    Args:
+        target: (n, cells, cells, 1): 1 at the centre of a box, falling about it, see ``encode_boxes``.
+        logits: of the head, likewise.
+
+    Source:
+        Zhou et al., Objects as Points, arXiv:1904.07850, equation 1, with its alpha of 2 and beta of 4.
+    """
+    probability = ops.sigmoid(logits)
+    centre = ops.cast(target >= 1.0, logits.dtype)
+    found = centre * ops.square(1.0 - probability) * ops.softplus(-logits)
+    alarm = (1.0 - centre) * (1.0 - target) ** 4 * ops.square(probability) * ops.softplus(logits)
+    return ops.sum(found + alarm, axis=(1, 2, 3)) / ops.maximum(
+        ops.sum(centre, axis=(1, 2, 3)), 1.0
+    )
+
+
+def box_loss(target: KerasTensor, box: KerasTensor) -> KerasTensor:
+    """Return the absolute error of offsets and sizes of each image, a marked box, float32 (n,).
+
+    Args:
+        target: (n, cells, cells, BOX_TARGETS), see ``encode_boxes``.
+        box: (n, cells, cells, 4), of the head.
+    """
+    centre = target[..., 4:]
+    error = ops.sum(centre * ops.abs(target[..., :4] - box), axis=(1, 2, 3))
+    return error / ops.maximum(ops.sum(centre, axis=(1, 2, 3)), 1.0)
 
 
 class Teacher:

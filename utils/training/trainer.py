@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -16,17 +17,18 @@ from utils.datasets.training_set import TrainingSet
 from utils.errors import SetupError
 from utils.gradcam import MAP, signed_map
 from utils.imaging.geometry import lesion_mask
+from utils.model.detection.targets import encode_boxes
 from utils.model.fused_batch_norm import with_fused_batch_norm
 from utils.model.pretrained import load_pretrained
 from utils.model_builder import (
+    FINE,
     LOGIT,
     backbone_layers,
     batch_norms,
     build_model,
-    feature_maps,
     map_offset,
 )
-from utils.training.augmentation import LESIONS, reseed, training_input
+from utils.training.augmentation.variation import VARIATIONS
 from utils.training.batches import Batches, run_network
 from utils.training.checkpoints import (
     Epoch,
@@ -36,12 +38,18 @@ from utils.training.checkpoints import (
     validation_scores,
 )
 from utils.training.config import HEAD, LAST, TrainingConfig
-from utils.training.epochs.callbacks import LastStep, StepLoop, TimeLimitReached, progress_bar
+from utils.training.epochs.callbacks import (
+    LastStep,
+    StepLoop,
+    TimeLimitReached,
+    progress_bar,
+    reseed,
+)
 from utils.training.epochs.schedule import learning_rate_at, out_of_patience
+from utils.training.graph import training_graph
 from utils.training.leakage import check_leakage, parent_bundles
-from utils.training.losses import LOCATION, LocationLoss, Teacher, compile_model, pointing_hits
+from utils.training.losses import Teacher, compile_model, pointing_hits
 
-FEATURES = "features"
 COMPLETED, PATIENCE = "completed", "out of patience"
 TIME, INTERRUPTED = "out of time", "interrupted"
 
@@ -66,6 +74,9 @@ class Trainer:
         check_leakage(self.parent_bundles, data)
         self.identity = run_identity(config, data, self.parent_bundles)
         self.regions = data.regions if config.region_weight > 0 else ()
+        marks = any(data.prepared.samples[row].boxes for row in data.rows["train"])
+        self.trains_location = config.location_weight > 0 and marks
+        self.trains_boxes = config.boxes_weight > 0 and config.detail == FINE and marks
         self.history: list[Epoch] = []
         self._compiled_for = ""
         self._deadline, self._images_afterwards, self._seconds_an_image = math.inf, 0, 0.0
@@ -76,16 +87,25 @@ class Trainer:
             self.network.inputs[0], {**self.network.output, MAP: signed_map(self.network)}
         )
         self.teacher = Teacher(Path(config.teacher), config.image_size) if config.teacher else None
-        self.trains_location = config.location_weight > 0 and any(
-            data.prepared.samples[row].boxes for row in data.rows["train"]
+        self.model = training_graph(
+            self.network,
+            self.with_map,
+            config,
+            teacher=self.teacher,
+            location=self.trains_location,
         )
-        self.model = self._training_model()
+        cells, size = self.with_map.output[MAP].shape[1], config.image_size
+        encode = partial(encode_boxes, cells=cells, size=size, offset=self.map_offset)
         self.batches = Batches(
             data.prepared.images,
             data.rows["train"],
             data.labels,
             regions=data.region_index if self.regions else None,
-            lesions=self._lesions if self.trains_location else None,
+            boxes=data.prepared.boxes,
+            places=data.prepared.place,
+            location=self.trains_location,
+            detection=encode if self.trains_boxes else None,
+            variation=VARIATIONS[config.augmentation],
             batch_size=config.batch_size,
             balanced=config.class_weight == "balanced",
             negatives=config.negatives,
@@ -154,32 +174,8 @@ class Trainer:
             self.config.image_size,
             regions=self.regions,
             detail=self.config.detail,
+            boxes=self.trains_boxes,
             dropout=self.config.dropout,
-        )
-
-    def _training_model(self) -> keras.Model:
-        """Return the network between augmentation and losses."""
-        config = self.config
-        scalings = [self.teacher.scaling] if self.teacher else []
-        entry = training_input(config.spec, augment=config.augment, seed=config.seed, also=scalings)
-        varied, lesions, *others = entry.outputs
-        outputs = {**self.with_map.output, FEATURES: feature_maps(self.network)}
-        trained = keras.Model(self.network.inputs[0], outputs)(varied)
-        signed, maps = trained.pop(MAP), trained.pop(FEATURES)
-        if self.teacher:
-            trained[LOGIT] = self.teacher.teach(
-                trained[LOGIT], maps, others[0], config.teacher_weight
-            )
-        if self.trains_location:
-            unmoved = entry.input[LESIONS]
-            trained[LOCATION] = LocationLoss(self.map_offset)((signed, lesions, unmoved))
-        return keras.Model(entry.input, trained, name="training")
-
-    def _lesions(self, row: int) -> np.ndarray:
-        """Return the mask of a row's marked lesions."""
-        prepared = self.data.prepared
-        return lesion_mask(
-            prepared.samples[row].boxes, prepared.files[row].crop, self.config.image_size
         )
 
     def _time_left(self) -> float:
@@ -259,7 +255,8 @@ class Trainer:
         marked = [n for n, row in enumerate(rows) if self.data.prepared.samples[row].boxes]
         if not marked:
             return logits, None
-        masks = np.stack([self._lesions(rows[number]) for number in marked])
+        boxes = [self.data.prepared.boxes(rows[number]) for number in marked]
+        masks = np.stack([lesion_mask(own, self.config.image_size) for own in boxes])
         return logits, float(pointing_hits(outputs[MAP][marked], masks, self.map_offset).mean())
 
     def _compile(self, phase: str) -> None:
@@ -272,7 +269,11 @@ class Trainer:
             for layer in batch_norms(self.network):
                 layer.trainable = False
         compile_model(
-            self.model, self.config, region=bool(self.regions), location=self.trains_location
+            self.model,
+            self.config,
+            region=bool(self.regions),
+            location=self.trains_location,
+            boxes=self.trains_boxes,
         )
         self._compiled_for = phase
 

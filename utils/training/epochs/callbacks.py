@@ -1,8 +1,8 @@
-"""Keras callbacks of one epoch: learning rate, progress, time limit, last weights."""
+"""Keras callbacks of one epoch, and its random numbers: learning rate, progress, time limit, last weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -53,3 +53,23 @@ def progress_bar(title: str, steps: int, enabled: bool) -> Any:
     from tqdm import tqdm
 
     return tqdm(total=steps, desc=title, unit="step", disable=not enabled, leave=False)
+
+
+def reseed(model: keras.Model, seed: int, epoch: int) -> None:
+    """Make an epoch's dropout depend on the seed and the epoch alone.
+
+    Weight files lack the state of random layers: without this a resumed run would differ from an
+    uninterrupted one.
+    """
+    for number, layer in enumerate(_all_layers(model)):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            generator.state.assign([seed * 1009 + number, epoch << 20])
+
+
+def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _all_layers(layer)
+        else:
+            yield layer
