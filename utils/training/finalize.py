@@ -28,6 +28,7 @@ from utils.model_builder import LOGIT, map_offset
 from utils.preprocess import fit, invert, scale
 from utils.training.batches import run_network
 from utils.training.config import TrainingConfig
+from utils.training.decision.box_scores import decide_boxes
 from utils.training.decision.decide import DecisionScores, decide, untested_regions
 from utils.training.decision.out_of_fold import PART as OUT_OF_FOLD
 from utils.training.decision.out_of_fold import OutOfFold, table_identity
@@ -167,6 +168,7 @@ def finish(
     labels = data.labels[rows]
     outputs = Outputs.of(run_network(explained, config.spec, data.prepared.images, rows))
     scores = DecisionScores(outputs.logit, labels, sentence("training.validation_part"))
+    boxes = decide_boxes(outputs, data, trainer.map_offset)
     if out_of_fold:
         data, scores = out_of_fold.as_part(data), out_of_fold.scores
     decision = decide(scores, config, untested_regions(data, trainer.regions))
@@ -231,6 +233,7 @@ def finish(
                 *map(read_manifest, trainer.parent_bundles),
             ]
         ),
+        boxes=boxes,
         ood_detector=ood_detector,
     )
 

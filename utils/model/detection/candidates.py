@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.imaging.geometry import overlap_of_boxes
 
-# Peaks of a radiograph that are looked at; the fractures marked on one are six at most.
+# Peaks of a radiograph that are looked at, several times the fractures on any.
 MOST_CANDIDATES = 20
 # A candidate that overlaps a marked fracture by this intersection over union holds it.
 LEAST_OVERLAP = 0.3
