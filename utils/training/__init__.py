@@ -10,5 +10,5 @@
 - epochs: callbacks, learning-rate schedules and patience
 - checkpoints: the folder of a run: state, weights, epochs as CSV, TensorBoard events and curves
 - leakage: no test image may have trained a parent bundle
-- ood_samples: synthetic images that are no radiographs, varied radiographs
+- ood: samples and presentations that the OOD detector learns
 """

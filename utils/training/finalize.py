@@ -15,17 +15,15 @@ import numpy as np
 from utils.datasets.duplicates import fingerprints
 from utils.datasets.split import FRACTIONS
 from utils.datasets.training_set import TrainingSet
-from utils.gradcam import EMBEDDING, MAP, Outputs, explain
-from utils.imaging.geometry import placement
+from utils.gradcam import MAP, Outputs, explain
 from utils.messages import sentence
 from utils.model.bundle import Bundle, read_manifest
 from utils.model.bundle_writer import save_bundle
 from utils.model.manifest import TrainingManifest
-from utils.model.ood import OODDetector, fit_ood_detector
 from utils.model.self_test import self_test_input
 from utils.model.sidecar import Labels
 from utils.model_builder import LOGIT, map_offset
-from utils.preprocess import fit, invert, scale
+from utils.preprocess import scale
 from utils.training.batches import run_network
 from utils.training.config import TrainingConfig
 from utils.training.decision.box_scores import decide_boxes
@@ -33,13 +31,8 @@ from utils.training.decision.decide import DecisionScores, decide, untested_regi
 from utils.training.decision.out_of_fold import PART as OUT_OF_FOLD
 from utils.training.decision.out_of_fold import OutOfFold, table_identity
 from utils.training.leakage import merge_manifests
-from utils.training.ood_samples import draw_ood_sample, vary
-from utils.training.presentations import MOST_RADIOGRAPHS, PRESENTATIONS, Draw
+from utils.training.ood.learning import images_learned, learn_ood_detector
 from utils.training.trainer import Trainer
-
-# At most so many radiographs of the train part fit the OOD detector, and so many OOD samples; and so many
-# pictures of each way in which a radiograph should not arrive.
-MAX_RADIOGRAPHS, MAX_OOD_SAMPLES, MAX_PRESENTED = 4000, 1000, 1200
 
 log = logging.getLogger(__name__)
 
@@ -141,9 +134,7 @@ def train(
 def images_afterwards(data: TrainingSet) -> int:
     """Return an upper bound of the images that ``finish`` runs through the network."""
     parts = {part: len(rows) for part, rows in data.rows.items()}
-    radiographs = min(parts["train"], MAX_RADIOGRAPHS)
-    presented = (len(PRESENTATIONS) + 2) * min(radiographs, MAX_PRESENTED)
-    return parts["validation"] + parts["test"] + 3 * radiographs + MAX_OOD_SAMPLES + presented
+    return parts["validation"] + parts["test"] + images_learned(parts["train"])
 
 
 def finish(
@@ -235,58 +226,6 @@ def finish(
         ),
         boxes=boxes,
         ood_detector=ood_detector,
-    )
-
-
-def learn_ood_detector(
-    explained: keras.Model, config: TrainingConfig, data: TrainingSet, validation: np.ndarray
-) -> OODDetector:
-    """Fit the OOD detector to the train part, varied copies of it, and synthetic OOD samples.
-
-    Args:
-        explained: the network with its embedding.
-        config: its seed is that of the samples.
-        data: the training set.
-        validation: embeddings of its validation part.
-    """
-    random = np.random.default_rng(config.seed)
-    prepared = data.prepared
-    rows = data.rows["train"]
-    if len(rows) > MAX_RADIOGRAPHS:
-        rows = np.sort(random.choice(rows, MAX_RADIOGRAPHS, replace=False))
-
-    def embed(images: list[np.ndarray]) -> np.ndarray:
-        every = np.arange(len(images))
-        return run_network(explained, config.spec, np.stack(images), every)[EMBEDDING]
-
-    def content(row: int) -> np.ndarray:
-        crop = prepared.files[row].crop
-        place = placement(crop.height, crop.width, config.image_size)
-        return np.asarray(prepared.images[row][place.inside])
-
-    def present(draw: Draw) -> np.ndarray:
-        return embed(
-            [
-                fit(draw([content(row) for row in members], random) / np.float32(255), size)
-                for members in zip(chosen, *others, strict=True)
-            ]
-        )
-
-    size = config.image_size
-    images = [prepared.images[row] for row in rows]
-    samples = min(MAX_OOD_SAMPLES, len(rows))
-    chosen = random.permutation(rows)[:MAX_PRESENTED]
-    others = [random.choice(rows, len(chosen)) for _ in range(MOST_RADIOGRAPHS - 1)]
-    mirrored = [prepared.images[row][:, ::-1] for row in chosen]
-    return fit_ood_detector(
-        training=embed([*images, *(vary(image, random) for image in images)]),
-        validation=validation,
-        ood_samples=embed([draw_ood_sample(config.image_size, random) for _ in range(samples)]),
-        inverted=embed(
-            [invert(prepared.images[row], prepared.files[row].crop) for row in rows[::2]]
-        ),
-        upright=embed([*(prepared.images[row] for row in chosen), *mirrored]),
-        presented=[(code, present(draw)) for code, draw in PRESENTATIONS],
     )
 
 

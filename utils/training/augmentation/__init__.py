@@ -4,5 +4,6 @@
 - pose: mirror image, turn, rotation, scale, crop, tilt, as one matrix; boxes move with it
 - tone: gamma, contrast, brightness, local equalisation, dimness
 - quality: blur, sharpening, noise, lost resolution, JPEG compression
+- film: photograph of a film
 - marks: burnt-in words, edges of a collimator
 """

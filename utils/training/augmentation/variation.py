@@ -8,10 +8,12 @@ import numpy as np
 
 from utils.imaging.geometry import Rectangle
 from utils.registry import Registry
+from utils.training.augmentation.film import photograph
 from utils.training.augmentation.marks import MarkRates, add_marks
 from utils.training.augmentation.pose import (
     PoseRange,
     draw_pose,
+    draw_tilt,
     move_boxes,
     move_picture,
     move_place,
@@ -26,12 +28,18 @@ _POSES = 4
 
 @dataclass(frozen=True)
 class Variation:
-    """Rates and ranges of a random variation; that of the defaults changes nothing."""
+    """Rates and ranges of a random variation; that of the defaults changes nothing.
+
+    Args:
+        pose, tone, quality, marks: of each kind.
+        photograph: rate of photographs of the radiograph as a film, seen a little from the side.
+    """
 
     pose: PoseRange = field(default_factory=PoseRange)
     tone: ToneRange = field(default_factory=ToneRange)
     quality: QualityRange = field(default_factory=QualityRange)
     marks: MarkRates = field(default_factory=MarkRates)
+    photograph: float = 0.0
 
 
 PLAIN = Variation(
@@ -53,6 +61,7 @@ STRONG = Variation(
     ToneRange(gamma=1.6, contrast=0.3, brightness=0.12, equalise=0.2, dim=0.05),
     QualityRange(blur=0.15, sharpen=0.15, noise=0.3, noise_by=0.03, shrink=0.2, jpeg=0.25),
     MarkRates(words=0.15, collimator=0.15),
+    photograph=0.05,
 )
 
 
@@ -85,7 +94,9 @@ def vary(
     random: np.random.Generator,
     settings: Variation,
 ) -> Varied:
-    """Return a random variation of a fitted radiograph; what is letterbox stays black.
+    """Return a random variation of a fitted radiograph.
+
+    What is letterbox stays black but in the photograph of a film, which shows what is around it.
 
     Args:
         fitted: uint8 (size, size).
@@ -95,8 +106,11 @@ def vary(
         settings: rates and ranges.
     """
     size = fitted.shape[0]
+    photographed = random.random() < settings.photograph
     for _ in range(_POSES):
         matrix = draw_pose(fitted, place, boxes, random, settings.pose)
+        if photographed:
+            matrix = draw_tilt(size, random) @ matrix
         moved = move_boxes(boxes, size, matrix)
         if not moved.lost:
             break
@@ -104,4 +118,7 @@ def vary(
     image = change_tone(move_picture(fitted, matrix), random, settings.tone)
     image = add_marks(image, moved.boxes, random, settings.marks)
     image = change_quality(image, random, settings.quality)
-    return Varied(np.where(inside, image, np.uint8(0)), moved.boxes, moved.lost)
+    image = np.where(inside, image, np.uint8(0))
+    if photographed:
+        image = photograph(image, inside.astype(np.float32), random)
+    return Varied(image, moved.boxes, moved.lost)

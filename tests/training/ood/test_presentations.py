@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.pictures import draw_radiograph
 from utils.model.ood import CODES
-from utils.training import presentations
-from utils.training.presentations import MOST_RADIOGRAPHS, PRESENTATIONS, Draw
+from utils.training.ood import presentations
+from utils.training.ood.presentations import MOST_RADIOGRAPHS, PRESENTATIONS, Draw
 
 
 @pytest.fixture
@@ -71,6 +71,6 @@ def test_joined_pictures_are_all_there(pictures: list[np.ndarray]) -> None:
 
 def test_a_photograph_is_hazy(pictures: list[np.ndarray]) -> None:
     for seed in range(10):
-        shown = presentations.photograph(pictures, np.random.default_rng(seed))
+        shown = presentations.photograph_film(pictures, np.random.default_rng(seed))
         assert shown.shape[0] >= pictures[0].shape[0]
         assert np.std(shown) > 5

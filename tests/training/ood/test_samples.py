@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from tests.support.pictures import draw_radiograph
+from utils.imaging.geometry import placement
 from utils.preprocess import fit
-from utils.training.ood_samples import draw_ood_sample, vary
+from utils.training.augmentation.variation import vary
+from utils.training.ood.samples import IN_DISTRIBUTION, draw_ood_sample
 
 SIZE = 64
 
@@ -32,7 +34,8 @@ def test_ood_samples_are_distinct_and_not_empty() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_varied_radiograph_is_another_picture(seed: int) -> None:
     fitted = fit(draw_radiograph(96, 72), SIZE)
-    varied = vary(fitted, np.random.default_rng(seed))
+    place, unmarked = placement(96, 72, SIZE), np.zeros((0, 4), np.float32)
+    varied = vary(fitted, place, unmarked, np.random.default_rng(seed), IN_DISTRIBUTION).image
     assert varied.dtype == np.uint8
     assert varied.shape == fitted.shape
     assert np.ptp(varied) > 30

@@ -12,6 +12,7 @@ import numpy as np
 
 from utils.imaging.geometry import resize
 from utils.model.ood import PHOTOGRAPHED, SEVERAL_RADIOGRAPHS, STRETCHED, TURNED
+from utils.training.augmentation.film import photograph
 
 # Draws a picture for a classifier from one or more radiographs.
 Draw = Callable[[list[np.ndarray], np.random.Generator], np.ndarray]
@@ -54,13 +55,9 @@ def join(pictures: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
     return np.rot90(_row([np.rot90(picture) for picture in pictures[:count]], gap, grey), -1)
 
 
-def photograph(pictures: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
-    """Photograph a radiograph on a light box or a monitor: tilted, hazy, unevenly lit, blurred, noisy."""
-    film = pictures[0].astype(np.float32)
-    haze, contrast = random.uniform(5, 60), random.uniform(0.5, 0.9)
-    film = haze + contrast * 255.0 * np.power(film / 255.0, np.exp(random.uniform(-0.4, 0.4)))
-    if random.random() < 0.3:
-        film = film * (1.0 + random.uniform(0.03, 0.15) * _moire(film.shape, random))
+def photograph_film(pictures: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
+    """Photograph a radiograph on a light box or a monitor, from a little aside, with what is around it."""
+    film = pictures[0]
     height, width = film.shape
     reach = random.choice([1.02, random.uniform(1.05, 1.9)])
     frame = (round(height * reach), round(width * reach))
@@ -69,9 +66,8 @@ def photograph(pictures: list[np.ndarray], random: np.random.Generator) -> np.nd
     moved = corners + sway + np.array([frame[1] - width, frame[0] - height]) / 2
     matrix = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
     shown = cv2.warpPerspective(film, matrix, frame[::-1])
-    share = cv2.warpPerspective(np.ones_like(film), matrix, frame[::-1])
-    around = random.choice([random.uniform(0, 60), random.uniform(180, 255)])
-    return _camera(around * (1.0 - share) + shown, random)
+    share = cv2.warpPerspective(np.ones(film.shape, np.float32), matrix, frame[::-1])
+    return photograph(shown, share, random)
 
 
 # A classifier a line: the code that it gives, and how its pictures are drawn.
@@ -81,7 +77,7 @@ PRESENTATIONS: tuple[tuple[str, Draw], ...] = (
     (STRETCHED, stretch_wide),
     (STRETCHED, stretch_tall),
     (SEVERAL_RADIOGRAPHS, join),
-    (PHOTOGRAPHED, photograph),
+    (PHOTOGRAPHED, photograph_film),
 )
 # Radiographs that one picture needs at most.
 MOST_RADIOGRAPHS = 4
@@ -102,25 +98,3 @@ def _row(pictures: list[np.ndarray], gap: int, grey: int) -> np.ndarray:
             resize(np.ascontiguousarray(picture), height, width),
         ]
     return np.hstack(row[1:])
-
-
-def _moire(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
-    """Draw the interference of a monitor's pixels with a camera's, between -1 and 1."""
-    down, right = np.indices(shape, np.float32)
-    across, along = random.uniform(0.05, 0.4, 2)
-    return np.sin(2 * np.pi * across * right) * np.sin(2 * np.pi * along * down)
-
-
-def _camera(scene: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Add what light and camera add to a scene, float32 (rows, columns), and round it."""
-    down, right = (np.linspace(0, 1, side, dtype=np.float32) for side in scene.shape)
-    middle = random.uniform(0.2, 0.8, 2)
-    away = (down - middle[0])[:, None] ** 2 + (right - middle[1])[None] ** 2
-    scene = scene * (1.0 - random.uniform(0.2, 0.9) * away)
-    if random.random() < 0.5:
-        spot = random.uniform(0, 1, 2)
-        away = (down - spot[0])[:, None] ** 2 + (right - spot[1])[None] ** 2
-        scene = scene + random.uniform(30, 150) * np.exp(-away / random.uniform(0.05, 0.25) ** 2)
-    scene = cv2.GaussianBlur(scene, (0, 0), random.uniform(0.3, 1.5))
-    scene = scene + random.normal(0, random.uniform(1, 8), scene.shape)
-    return np.clip(np.rint(scene), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Synthetic OOD samples, and random variations of radiographs, for the OOD detector.
+"""Synthetic OOD samples, and the variation of radiographs that are none.
 
 OOD samples are crops of the two photographs that scikit-learn contains, and drawn pages, shapes, patterns
 and noise: no photographs come with this project.
@@ -13,63 +13,21 @@ import cv2
 import numpy as np
 
 from utils.preprocess import fit
+from utils.training.augmentation.marks import MarkRates
+from utils.training.augmentation.pose import PoseRange
+from utils.training.augmentation.quality import QualityRange
+from utils.training.augmentation.tone import ToneRange
+from utils.training.augmentation.variation import Variation
+
+# Radiographs that vary so far are no OOD samples.
+IN_DISTRIBUTION = Variation(
+    PoseRange(mirror=0.5, turn=0.6, degrees=15.0, zoom=(0.8, 2.0), shift=0.12),
+    ToneRange(gamma=2.0, contrast=0.5, brightness=0.2),
+    QualityRange(noise=1.0, noise_by=0.03, jpeg=0.25, jpeg_quality=(15, 60)),
+    MarkRates(words=0.25, collimator=0.25),
+)
 
 _LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyz     "))
-
-
-def vary(fitted: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return a fitted radiograph rotated, scaled, collimated and in other tones, as uint8.
-
-    Args:
-        fitted: uint8 (size, size).
-        random: source of every choice.
-    """
-    size = fitted.shape[0]
-    angle = random.choice([0, 0, 90, 180, 270]) + random.uniform(-15, 15)
-    zoom = np.exp(random.uniform(np.log(0.8), np.log(2.0)))
-    matrix = cv2.getRotationMatrix2D((size / 2, size / 2), angle, zoom)
-    matrix[:, 2] += random.uniform(-0.12, 0.12, 2) * size
-    moved = cv2.warpAffine(fitted.astype(np.float32) / 255.0, matrix, (size, size))
-    if random.random() < 0.5:
-        moved = moved[:, ::-1]
-    inside = moved > 0
-    toned = np.power(moved, np.exp(random.uniform(np.log(0.5), np.log(2.0))))
-    toned = (toned - 0.5) * random.uniform(0.5, 1.5) + 0.5 + random.uniform(-0.2, 0.2)
-    toned = toned + random.normal(0.0, random.uniform(0.0, 0.03), toned.shape)
-    varied = np.where(inside, toned, 0.0)
-    if random.random() < 0.25:
-        _label(varied, random)
-    if random.random() < 0.25:
-        # Edges of a collimator, with white, grey or black beyond them.
-        beyond = np.full(varied.shape, random.choice([0.0, random.uniform(0.3, 1.0), 1.0]))
-        first, last = np.sort(random.uniform(0, size, (2, 2)) * 0.3 + [[0, 0], [0.7 * size] * 2], 0)
-        field = (slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1])))
-        beyond[field] = varied[field]
-        varied = beyond
-    levels = _bytes(varied)
-    if random.random() < 0.25:
-        _, packed = cv2.imencode(
-            ".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(15, 60))]
-        )
-        levels = np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE))
-    return levels
-
-
-def _label(picture: np.ndarray, random: np.random.Generator) -> None:
-    """Burn a few words or a side marker into a picture, float (size, size), in place."""
-    size = picture.shape[0]
-    grey = float(random.uniform(0.7, 1.0))
-    for _ in range(int(random.integers(1, 5))):
-        letters = int(random.integers(1, 25))
-        words = "".join(random.choice(_LETTERS, letters)).upper()
-        where = (int(random.uniform(0.0, 0.8) * size), int(random.uniform(0.05, 1.0) * size))
-        scale = size * (random.uniform(0.001, 0.002) if letters > 1 else 0.004)
-        font = cv2.FONT_HERSHEY_SIMPLEX
-        # OpenCV smooths edges on bytes alone.
-        text = np.zeros(picture.shape, np.uint8)
-        cv2.putText(text, words, where, font, scale, 255, 1 + size // 300, cv2.LINE_AA)
-        share = text / 255.0
-        picture[:] = picture * (1.0 - share) + grey * share
 
 
 def draw_ood_sample(size: int, random: np.random.Generator) -> np.ndarray:
