@@ -27,7 +27,7 @@ def test_brightness_shifts_every_level() -> None:
     assert 22 < shifts.max() <= 26
 
 
-def test_contrast_turns_about_the_middle() -> None:
+def test_contrast_turns_about_the_mean() -> None:
     levels = tones(ToneRange(contrast=0.3)).reshape(-1, 256).astype(int)
     assert np.abs(levels[:, 127] - 127).max() <= 1
     gains = (levels[:, 157] - levels[:, 97]) / 60
@@ -60,3 +60,8 @@ def test_dimming_loses_levels_but_no_range() -> None:
         np.ptp(picture) for picture, count in zip(dimmed, levels, strict=True) if count < 80
     ]
     assert min(stretched) > 200
+
+
+def test_a_dim_picture_keeps_half_its_mean() -> None:
+    dim = np.random.default_rng(0).integers(10, 50, (32, 32)).astype(np.uint8)
+    assert tones(ToneRange(brightness=0.2), dim).mean(axis=(1, 2)).min() > 0.45 * dim.mean()

@@ -201,10 +201,10 @@ def _middle(
 def _place_with_detail(
     picture: np.ndarray, place: Rectangle, random: np.random.Generator
 ) -> tuple[float, float]:
-    """Draw a place (x, y) of the radiograph, the more often the brighter and richer in contrast: bone."""
+    """Draw a place (x, y) of the radiograph, the more often the richer in contrast: bone more than air."""
     cells = resize(picture[place.inside], _CELLS, _CELLS).astype(np.float32)
     around = np.ones((3, 3), np.uint8)
-    weights = cells * (cv2.dilate(cells, around) - cv2.erode(cells, around)) + 1e-3
+    weights = np.sqrt(cv2.dilate(cells, around) - cv2.erode(cells, around)) + 1e-3
     chosen = random.choice(weights.size, p=weights.ravel() / weights.sum(dtype=np.float64))
     row, column = divmod(int(chosen), _CELLS)
     x = place.left + (column + random.random()) * place.width / _CELLS

@@ -19,8 +19,9 @@ class ToneRange:
 
     Args:
         gamma: largest exponent; the least is its inverse.
-        contrast: largest relative change either way, about the middle grey.
-        brightness: largest change either way, as a share of the full scale.
+        contrast: largest relative change either way, about the mean level.
+        brightness: largest change either way, as a share of the full scale; at most half of the mean level
+            downwards, lest a dim bone turns black.
         equalise: rate of contrast-limited adaptive histogram equalisation (CLAHE).
         equalise_limit: largest clip limit of it.
         dim: rate of pictures that lost grey levels by dimming, and are stretched as in preprocessing.
@@ -42,7 +43,7 @@ def change_tone(picture: np.ndarray, random: np.random.Generator, ranges: ToneRa
         divisor = int(random.integers(2, ranges.dim_by + 1))
         dimmed = (picture // divisor).astype(np.float32) / np.float32(255)
         picture = cv2.convertScaleAbs(stretched(dimmed, measure(dimmed)), alpha=255.0)
-    picture = cv2.LUT(picture, _curve(random, ranges))
+    picture = cv2.LUT(picture, _curve(cv2.mean(picture)[0] / 255.0, random, ranges))
     if random.random() < ranges.equalise:
         tiles = int(random.integers(3, 9))
         limit = random.uniform(1.0, ranges.equalise_limit)
@@ -50,10 +51,11 @@ def change_tone(picture: np.ndarray, random: np.random.Generator, ranges: ToneRa
     return picture
 
 
-def _curve(random: np.random.Generator, ranges: ToneRange) -> np.ndarray:
-    """Draw a table of new grey levels, uint8 (256,)."""
+def _curve(mean: float, random: np.random.Generator, ranges: ToneRange) -> np.ndarray:
+    """Draw a table of new grey levels, uint8 (256,), for a picture of a mean level in [0, 1]."""
     gamma = log_uniform(random, 1 / ranges.gamma, ranges.gamma)
     gain = 1.0 + random.uniform(-ranges.contrast, ranges.contrast)
-    offset = random.uniform(-ranges.brightness, ranges.brightness)
-    curve = (np.power(_LEVELS, gamma) - 0.5) * gain + 0.5 + offset
+    offset = max(random.uniform(-ranges.brightness, ranges.brightness), -mean / 2)
+    middle = mean**gamma
+    curve = (np.power(_LEVELS, gamma) - middle) * gain + middle + offset
     return np.rint(255.0 * curve.clip(0.0, 1.0)).astype(np.uint8)

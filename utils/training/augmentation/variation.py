@@ -59,7 +59,7 @@ STRONG = Variation(
         crop_zoom=(1.5, 3.0),
     ),
     ToneRange(gamma=1.6, contrast=0.3, brightness=0.12, equalise=0.2, dim=0.05),
-    QualityRange(blur=0.15, sharpen=0.15, noise=0.3, noise_by=0.03, shrink=0.2, jpeg=0.25),
+    QualityRange(blur=0.15, sharpen=0.15, noise=0.3, noise_by=0.025, shrink=0.2, jpeg=0.25),
     MarkRates(words=0.15, collimator=0.15),
     photograph=0.05,
 )
