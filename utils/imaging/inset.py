@@ -70,7 +70,7 @@ class _Candidates:
 
 
 def find_insets(pixels: np.ndarray) -> list[Rectangle]:
-    """Return the rectangles of radiographs set into a larger picture, the plainest first.
+    """Return the rectangles of radiographs set into a larger picture, the most evident first.
 
     Args:
         pixels: float32 (height, width) in [0, 1].

@@ -47,13 +47,14 @@ def _split(pixels: np.ndarray, area: Rectangle, depth: int) -> list[Rectangle]:
     levels, shrink = grey_levels(part)
     for across in (True, False):
         lines = cv2.transpose(levels) if across else levels
+        pieces = _between_seams(lines)
+        if len(pieces) < 2:
+            continue
         panels = []
-        for first, last in _between_seams(lines):
-            piece = _piece(
-                area, first * shrink, last * shrink if last < len(lines) else None, across
-            )
+        for first, last in pieces:
             if _is_picture(lines[first:last]):
-                panels += _split(pixels, piece, depth - 1)
+                stop = last * shrink if last < len(lines) else None
+                panels += _split(pixels, _piece(area, first * shrink, stop, across), depth - 1)
         if len(panels) > 1:
             return panels
     return [area]
