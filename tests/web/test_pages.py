@@ -201,7 +201,7 @@ def test_an_answer_without_boxes_draws_none(boxes):
     assert "box" not in text.replace("viewBox", "").replace("checkbox", "")
 
 
-def test_an_unlocalised_fracture_says_so_on_the_page():
+def test_the_page_says_what_is_not_localised():
     result = page_of("positive", boxes=(), warnings=(not_localised(),))
     assert "cannot say where it lies" in text_of(result)
     assert (result.tone, result.reason) == ("positive", None)
