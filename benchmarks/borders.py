@@ -96,7 +96,7 @@ def _sensitivity(predictor: Predictor, pictures: Sequence[np.ndarray]) -> float:
     """Return the share of pictures that are predicted positive."""
     bundle = predictor.bundle
     fitted = [fit(picture, bundle.preprocess.image_size) for picture in pictures]
-    logits = np.array([float(predictor.engine.run(one[None]).logit[0]) for one in fitted])
+    logits = np.array([bundle.logits(predictor.engine.run(one[None]))[0] for one in fitted])
     found = bundle.calibration.probability(logits) >= bundle.threshold
     return round(float(np.mean(found)), 4)
 

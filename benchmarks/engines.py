@@ -111,7 +111,7 @@ def agreement(model: Path, data: Path, images: Path) -> None:
         )
         if kind == "openvino":
             batches = range(0, len(prepared.images), 32)
-            logit = [engine.run(prepared.images[row : row + 32]).logit for row in batches]
+            logit = [bundle.logits(engine.run(prepared.images[row : row + 32])) for row in batches]
             everywhere[name] = np.asarray(bundle.calibration.probability(np.concatenate(logit)))
     head = ("engine", "largest difference in probability", "least correlation of maps")
     table((*head, "changed verdicts", "AUC", "difference"), rows)

@@ -8,7 +8,7 @@ up to the logit less the head's bias. Its positive part is displayed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,6 +106,12 @@ class Outputs:
         for values in vars(self).values():
             if values is not None and not np.isfinite(values).all():
                 raise SetupError("model.not_finite")
+
+    def predicted_regions(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the likeliest body part of each radiograph, "" without that head."""
+        if self.region is None:
+            return ("",) * len(self.logit)
+        return tuple(names[best] for best in self.region.argmax(axis=1))
 
     @classmethod
     def of(cls, arrays: Mapping[str, object]) -> Outputs:

@@ -37,6 +37,7 @@ from utils.evaluation.strata import tables
 from utils.inference.engine import load_engine
 from utils.inference.predictor import load_predictor
 from utils.model.bundle import read_bundle, read_manifest
+from utils.model.calibration import Calibration
 from utils.report.tables import Table, tables_of
 
 pytestmark = pytest.mark.slow
@@ -194,13 +195,15 @@ def test_a_local_decision_keeps_both_points(world):
     assert (fitting.probability[negative] < specific).mean() >= 0.95
 
 
-def test_a_local_decision_knows_untested_parts(world):
+def test_a_local_decision_keeps_what_is_of_parts(world):
     _, evaluation, _ = world
-    sidecar = evaluation.bundle.sidecar
-    decision = sidecar.decision.model_copy(update={"untested_regions": ("hip",)})
+    sidecar, lines = evaluation.bundle.sidecar, {"": Calibration(2.0, 0.0)}
+    changes = {"untested_regions": ("hip",), "region_calibrations": lines}
+    decision = sidecar.decision.model_copy(update=changes)
     untested = replace(evaluation.bundle, sidecar=sidecar.model_copy(update={"decision": decision}))
     local = both(replace(evaluation, bundle=untested))
     assert local.evaluation.bundle.untested_regions == ("hip",)
+    assert local.evaluation.bundle.sidecar.decision.region_calibrations == lines
 
 
 def test_a_local_threshold_keeps_its_sensitivity(world):

@@ -122,3 +122,11 @@ def test_definite_answers_are_counted(table: OutOfFold, figures: dict[str, Any])
     assert found["definite"]["value"] == pytest.approx((fractures | normals).mean())
     assert found["definite_fractures_right"]["value"] == pytest.approx(labels[fractures].mean())
     assert found["definite_normals_right"]["value"] == pytest.approx(1 - labels[normals].mean())
+
+
+def test_a_calibration_by_part_is_reported(table: OutOfFold) -> None:
+    decision = decide(table.scores, replace(CONFIG, calibrate_by="region"))
+    found = out_of_fold_figures(table, decision, resamples=0)
+    for own in found["regions"].values():
+        assert own["calibration_slope"]["value"] == pytest.approx(1.0, abs=1e-3)
+        assert own["calibration_intercept"]["value"] == pytest.approx(0.0, abs=1e-3)

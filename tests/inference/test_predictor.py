@@ -19,6 +19,7 @@ from utils.errors import NotARadiograph, TooLarge, UnreadableImage
 from utils.imaging.radiograph import Limits
 from utils.inference.predictor import Predictor, load_predictor
 from utils.model.bundle import read_bundle
+from utils.model.calibration import Calibration
 from utils.model.ood import (
     CODES,
     INVERTED,
@@ -64,6 +65,17 @@ def with_detector(
 def test_the_probability_is_the_calibrated_logit(predictor: Predictor, png: bytes) -> None:
     prediction = predictor.predict(png)
     assert prediction.probability == pytest.approx(1 / (1 + np.exp(-prediction.logit)), abs=1e-9)
+
+
+def test_the_predicted_part_chooses_its_calibration(predictor: Predictor, png: bytes) -> None:
+    usual = predictor.predict(png)
+    assert usual.region is not None
+    lines = {"": Calibration(1.0, 5.0), usual.region.label: Calibration(2.0, 0.5)}
+    decision = predictor.bundle.sidecar.decision
+    decision = decision.model_copy(update={"region_calibrations": lines})
+    found = changed(predictor, decision=decision).predict(png)
+    assert found.logit == pytest.approx(2.0 * usual.logit + 0.5)
+    assert found.probability == pytest.approx(1 / (1 + np.exp(-found.logit)), abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,13 @@ import pytest
 
 from tests.support.logits import overlapping_logits
 from utils.errors import DatasetError, InputError
-from utils.model.calibration import MIN_SLOPE, Calibration, fit_calibration
+from utils.model.calibration import (
+    MIN_SLOPE,
+    Calibration,
+    comparable_logits,
+    fit_calibration,
+    fit_region_calibrations,
+)
 
 
 def test_the_probability_is_logistic_in_the_logit():
@@ -114,3 +120,41 @@ def test_the_logits_of_0_and_1_are_infinite():
     line = Calibration(slope=1.7, intercept=-0.4)
     assert (line.logit(0.0), line.logit(1.0)) == (-np.inf, np.inf)
     assert Calibration(2.0, 0.0).probability(line.logit(1.0)) == 1.0
+
+
+def two_parts() -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Logits of legs are twice those of hands, and 1 more; a hip is too rare to tell."""
+    logits, labels = overlapping_logits(400)
+    hands, legs = np.arange(400) % 2 == 0, np.arange(400) % 2 == 1
+    regions = np.where(hands, "hand", "leg").astype(object)
+    regions[:3] = "hip"
+    return np.where(legs, 2.0 * logits + 1.0, logits), labels, regions.tolist()
+
+
+def test_each_body_part_has_its_own_fit():
+    logits, labels, regions = two_parts()
+    found = fit_region_calibrations(logits, labels, regions, least=10)
+    own = np.array(regions) == "leg"
+    assert found["leg"] == fit_calibration(logits[own], labels[own])
+    assert found["hand"].slope > 1.5 * found["leg"].slope
+    assert found["hip"] == found[""] == fit_calibration(logits, labels)
+
+
+def test_comparable_logits_are_calibrated_by_part():
+    logits, labels, regions = two_parts()
+    lines = fit_region_calibrations(logits, labels, regions, least=10)
+    comparable = comparable_logits(logits, regions, lines)
+    for name in ("hand", "leg"):
+        own = np.array(regions) == name
+        again = fit_calibration(comparable[own], labels[own])
+        assert again.slope == pytest.approx(1.0, abs=1e-3)
+        assert again.intercept == pytest.approx(0.0, abs=1e-3)
+
+
+def test_an_unknown_part_has_the_fit_of_all():
+    lines = {"": Calibration(2.0, 1.0), "hand": Calibration(3.0, 0.0)}
+    assert comparable_logits(np.array([1.0, 1.0]), ["shoulder", "hand"], lines).tolist() == [3, 3]
+
+
+def test_without_parts_logits_stay_as_they_are():
+    assert comparable_logits(np.array([1.0, 2.0]), ["hand", ""], {}).tolist() == [1, 2]

@@ -30,6 +30,7 @@ BOXES = {"calibration": {"slope": 1, "intercept": 0}, "threshold": 0.1, "chosen_
         ("decision", {"threshold": 1.5}, "threshold"),
         ("decision", {"doubt": [0.6, 0.9]}, "doubtful zone"),
         ("decision", {"calibration": {"slope": -1, "intercept": 0}}, "slope"),
+        ("decision", {"region_calibrations": {"hand": BOXES["calibration"]}}, "for all others"),
         ("map", {"scale_top": 0}, "scale_top"),
         ("golden", {"tolerance": {}}, "tolerance"),
         (None, {"boxes": {"threshold": 0.1}}, "boxes"),

@@ -219,14 +219,14 @@ def _decision(
             sensitivity=sensitivity,
         )
         threshold, doubt, chosen_by = points.threshold, points.doubt, points.chosen_by
-    return Decision(
-        calibration=calibration,
-        threshold=threshold,
-        chosen_by=chosen_by,
-        doubt=doubt,
-        # These images may be few as well: what the test part could not show stays unknown.
-        untested_regions=bundle.untested_regions,
-    )
+    changes = {
+        "calibration": calibration,
+        "threshold": threshold,
+        "chosen_by": chosen_by,
+        "doubt": doubt,
+    }
+    # Body parts keep their calibrations, and what the test part could not show of them stays unknown.
+    return Decision(**{**dict(bundle.sidecar.decision), **changes})
 
 
 def _degraded(before: schema.Figures, after: schema.Figures) -> tuple[str, ...]:

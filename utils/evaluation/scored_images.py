@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class ScoredImages:
         parts: part of each: of the model's own split, or of the source where the data are foreign.
         groups: units of the bootstrap: patients, or clusters of near-duplicates.
         labels: int (n,).
-        logit: float32 (n,), before calibration.
+        logit: float64 (n,), before calibration, see ``Bundle.logits``.
         probability: float64 (n,), calibrated.
         maps: float32 (n, h, w), signed, logits.
         region: predicted body part of each, None without that head.
@@ -95,11 +96,10 @@ def score(
             chunk = rows[start : start + batch_size]
             outputs.append(engine.run(np.asarray(prepared.images[chunk])))
             bar.update(chunk.size)
-    logit = np.concatenate([output.logit for output in outputs])
-    regions = [output.region.argmax(axis=1) for output in outputs if output.region is not None]
-    region = None
-    if regions:
-        region = tuple(engine.bundle.regions[row] for row in np.concatenate(regions))
+    logit = np.concatenate([engine.bundle.logits(output) for output in outputs])
+    names = engine.bundle.regions
+    predicted = (output.predicted_regions(names) for output in outputs)
+    region = tuple(chain.from_iterable(predicted)) if names else None
     samples = tuple(prepared.samples[row] for row in rows)
     files = tuple(prepared.files[row] for row in rows)
     places = ((output, row) for output in outputs for row in range(len(output.logit)))

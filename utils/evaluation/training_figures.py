@@ -87,7 +87,9 @@ def out_of_fold_figures(
     def of(images: Sequence[OutOfFoldImage]) -> dict[str, Any]:
         labels = np.array([image.label for image in images])
         groups = [image.group for image in images]
-        probabilities = decision.calibration.probability(np.array([i.logit for i in images]))
+        predicted = [image.predicted_region for image in images]
+        logits = np.array([image.logit for image in images])
+        probabilities = decision.probabilities(logits, predicted)
         drawing = {"resamples": resamples, "seed": seed}
         figures = summarise(labels, probabilities, groups, decision.threshold, **drawing)
         certain = np.array([certainty_of(p, decision.doubt, ()) == DEFINITE for p in probabilities])

@@ -133,7 +133,7 @@ class Predictor:
         bundle = self.bundle
         codes = self._codes(file.fitted, outputs, row)
         warnings = input_warnings(codes, radiograph, crop, bundle)
-        logit = float(outputs.logit[row])
+        logit = float(bundle.logits(outputs)[row])
         probability = bundle.calibration.probability(logit)
         positive = probability >= bundle.threshold
         label = bundle.labels.positive if positive else bundle.labels.negative

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from utils.errors import BundleError, ModelMissing, SetupError
 from utils.files import sha256_of
-from utils.model.calibration import Calibration
+from utils.model.calibration import Calibration, comparable_logits
 from utils.model.manifest import TrainingManifest, manifest_path
 from utils.model.ood import OODDetector, load_ood_detector
 from utils.model.sidecar import BoxSection, Labels, Sidecar, read_sidecar
@@ -24,6 +26,8 @@ from utils.preprocess import PreprocessSpec
 
 if TYPE_CHECKING:
     import keras
+
+    from utils.gradcam import Outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,12 @@ class Bundle:
     def calibration(self) -> Calibration:
         """Calibration of the logit."""
         return self.sidecar.decision.calibration
+
+    def logits(self, outputs: Outputs) -> np.ndarray:
+        """Return the logits of a forward pass, float64 (n,), comparable between body parts."""
+        calibrations = self.sidecar.decision.region_calibrations
+        regions = outputs.predicted_regions(self.regions) if calibrations else ()
+        return comparable_logits(outputs.logit, regions, calibrations)
 
     @property
     def threshold(self) -> float:

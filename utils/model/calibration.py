@@ -7,7 +7,7 @@ and intercept are fitted on the validation part alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -114,6 +114,46 @@ def fit_calibration(logits: Numbers, labels: Numbers) -> Calibration:
     )
     slope = float(found.x[0]) / spread
     return Calibration(slope=slope, intercept=float(found.x[1]) - slope * middle)
+
+
+def fit_region_calibrations(
+    logits: Numbers, labels: Numbers, regions: Sequence[str], *, least: int
+) -> dict[str, Calibration]:
+    """Fit a calibration for each body part, so that a logit means the same for all of them.
+
+    Args:
+        logits, labels: as in ``fit_calibration``.
+        regions: (n,) predicted body part of each, "" where it is not known.
+        least: images of each class in a body part with a calibration of its own.
+
+    Returns:
+        Body part to its calibration. Parts with fewer images, and "", get that of all images.
+    """
+    scores, truth = checked_scores(logits, labels, "logits")
+    names, common = np.asarray(regions), fit_calibration(scores, truth)
+    found = {"": common}
+    for name in sorted(set(regions)):
+        own = names == name
+        enough = min((truth & own).sum(), (~truth & own).sum()) >= least
+        found[name] = fit_calibration(scores[own], truth[own]) if name and enough else common
+    return found
+
+
+def comparable_logits(
+    logits: np.ndarray, regions: Sequence[str], calibrations: Mapping[str, Calibration]
+) -> np.ndarray:
+    """Return logits that mean the same for every body part, float64 (n,); as they are without calibrations.
+
+    Args:
+        logits: (n,) of the network.
+        regions: (n,) predicted body part of each.
+        calibrations: of ``fit_region_calibrations``; a part that is not in it gets that of "".
+    """
+    if not calibrations:
+        return np.asarray(logits, np.float64)
+    lines = [calibrations.get(region, calibrations[""]) for region in regions]
+    slopes, intercepts = np.array([(line.slope, line.intercept) for line in lines]).T
+    return slopes * np.asarray(logits, np.float64) + intercepts
 
 
 def checked_scores(scores: Numbers, labels: Numbers, kind: str) -> tuple[np.ndarray, np.ndarray]:

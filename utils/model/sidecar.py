@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from utils.errors import BundleError, FractureError
 from utils.model.architectures import ARCHITECTURES
-from utils.model.calibration import Calibration
+from utils.model.calibration import Calibration, comparable_logits
 from utils.preprocess import PreprocessSpec
 
 # Name of the field that holds the checksum of all the others.
@@ -54,12 +56,21 @@ class Decision(_Section):
     chosen_by: str
     doubt: tuple[Probability, Probability]
     untested_regions: tuple[str, ...] = ()
+    # Of each predicted body part, applied before ``calibration``; "" is for all others.
+    region_calibrations: dict[str, Calibration] = {}
+
+    def probabilities(self, logits: np.ndarray, regions: Sequence[str]) -> np.ndarray:
+        """Return calibrated probabilities, float64 (n,), of logits (n,) of the network and body parts."""
+        comparable = comparable_logits(logits, regions, self.region_calibrations)
+        return self.calibration.probability(comparable)
 
     @model_validator(mode="after")
     def _doubt_contains_threshold(self) -> Decision:
         low, high = self.doubt
         if not low <= self.threshold <= high:
             raise ValueError("the doubtful zone must contain the threshold")
+        if self.region_calibrations and "" not in self.region_calibrations:
+            raise ValueError("calibrations of body parts need one for all others")
         return self
 
 

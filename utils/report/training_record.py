@@ -29,6 +29,13 @@ class LocalRecord(BaseModel, frozen=True):
     fitting: Counts
 
 
+class OutOfFoldRecord(BaseModel, frozen=True):
+    """Cross-validation whose predictions the decision was fitted on."""
+
+    folds: int
+    table_sha256: str
+
+
 class TrainingRecord(BaseModel, frozen=True):
     """The sidecar's section on the training, as far as report and card show it."""
 
@@ -46,6 +53,7 @@ class TrainingRecord(BaseModel, frozen=True):
     commit: str | None = None
     finished_commit: str | None = None
     note: str | None = None
+    out_of_fold: OutOfFoldRecord | None = None
     local: LocalRecord | None = None
 
     @classmethod

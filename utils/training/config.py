@@ -18,6 +18,7 @@ from utils.training.epochs.schedule import SCHEDULES
 
 HEAD, TUNING = "head", "fine-tuning"
 BEST, LAST = "best", "last"
+ALL, BY_REGION = "all", "region"
 NETWORK, TRAINING, DECISION = "network", "training", "decision"
 
 _positive = number(1e-12, 1e6, "a positive number")
@@ -127,6 +128,12 @@ class TrainingConfig:
     )
     rule_in_specificity: float = _setting(
         0.95, "of the specific operating point: from it on a fracture", _share, group=DECISION
+    )
+    calibrate_by: str = _setting(
+        ALL,
+        "fit one calibration, or another for each predicted body part before it",
+        choices=(ALL, BY_REGION),
+        group=DECISION,
     )
     seed: int = _setting(0, "of weights, order and augmentation", whole_number(0))
     split_seed: int = _setting(0, "of the split alone", whole_number(0))

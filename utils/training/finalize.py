@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,14 +14,13 @@ import numpy as np
 from utils.datasets.duplicates import fingerprints
 from utils.datasets.split import FRACTIONS
 from utils.datasets.training_set import TrainingSet
-from utils.gradcam import MAP, Outputs, explain
-from utils.messages import sentence
+from utils.gradcam import Outputs, explain
 from utils.model.bundle import Bundle, read_manifest
 from utils.model.bundle_writer import save_bundle
 from utils.model.manifest import TrainingManifest
 from utils.model.self_test import self_test_input
 from utils.model.sidecar import Labels
-from utils.model_builder import LOGIT, map_offset
+from utils.model_builder import map_offset
 from utils.preprocess import scale
 from utils.training.batches import run_network
 from utils.training.config import TrainingConfig
@@ -33,8 +31,6 @@ from utils.training.decision.out_of_fold import OutOfFold, table_identity
 from utils.training.leakage import merge_manifests
 from utils.training.ood.learning import images_learned, learn_ood_detector
 from utils.training.trainer import Trainer
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,23 +154,26 @@ def finish(
     rows = data.rows["validation"]
     labels = data.labels[rows]
     outputs = Outputs.of(run_network(explained, config.spec, data.prepared.images, rows))
-    scores = DecisionScores(outputs.logit, labels, sentence("training.validation_part"))
+    validation = DecisionScores.of(outputs, labels, trainer.regions)
     boxes = decide_boxes(outputs, data, trainer.map_offset)
-    if out_of_fold:
-        data, scores = out_of_fold.as_part(data), out_of_fold.scores
+    scores = out_of_fold.scores if out_of_fold else validation
     decision = decide(scores, config, untested_regions(data, trainer.regions))
 
-    def figures(part: str, logits: np.ndarray, maps: np.ndarray | None) -> dict[str, Any]:
+    def figures(
+        part: str, scores: DecisionScores, maps: np.ndarray | None = None
+    ) -> dict[str, Any]:
         offset = map_offset(config.architecture, config.detail) / config.image_size
-        probabilities = decision.calibration.probability(logits)
+        probabilities = decision.probabilities(scores.logits, scores.regions)
         return score_part(PartAnswers(data, part, probabilities, decision.threshold, maps, offset))
 
-    metrics = {"validation": figures("validation", outputs.logit, None)}
+    metrics = {"validation": figures("validation", validation)}
     if out_of_fold:
-        metrics[OUT_OF_FOLD] = figures(OUT_OF_FOLD, scores.logits, None)
-    if len(data.rows["test"]):
-        tested = run_network(explained, config.spec, data.prepared.images, data.rows["test"])
-        metrics["test"] = figures("test", tested[LOGIT], tested[MAP])
+        data = out_of_fold.as_part(data)
+        metrics[OUT_OF_FOLD] = figures(OUT_OF_FOLD, out_of_fold.scores)
+    if len(rows := data.rows["test"]):
+        tested = Outputs.of(run_network(explained, config.spec, data.prepared.images, rows))
+        scores = DecisionScores.of(tested, data.labels[rows], trainer.regions)
+        metrics["test"] = figures("test", scores, tested.map)
     used = np.concatenate([data.rows["train"], data.rows["validation"]])
     ood_detector = learn_ood_detector(explained, config, data, outputs.embedding)
     self_test = explained.predict_on_batch(

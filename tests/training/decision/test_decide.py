@@ -17,7 +17,8 @@ from utils.training.decision.decide import DecisionScores, decide, untested_regi
 @pytest.fixture(scope="module")
 def scores() -> DecisionScores:
     logits, labels = overlapping_logits(400)
-    return DecisionScores(3.0 * logits - 1.0, np.asarray(labels), "drawn images")
+    regions = tuple(("hand", "leg")[number % 2] for number in range(len(logits)))
+    return DecisionScores(3.0 * logits - 1.0, np.asarray(labels), regions, "drawn images")
 
 
 def test_the_calibration_is_fitted_on_the_scores(scores: DecisionScores) -> None:
@@ -45,3 +46,17 @@ def test_body_parts_with_few_fractures_are_untested(data: TrainingSet) -> None:
     few = [data.prepared.samples[row].region for row in fractured].count("hand") < 10
     assert ("hand" in untested_regions(data, ("hand", "hip"))) == few
     assert "hip" in untested_regions(data, ("hand", "hip"))
+
+
+def test_a_calibration_by_part_is_right_for_each(scores: DecisionScores) -> None:
+    legs = np.array(scores.regions) == "leg"
+    mixed = replace(scores, logits=np.where(legs, 2.0 * scores.logits, scores.logits))
+    decision = decide(mixed, replace(CONFIG, calibrate_by="region"))
+    probabilities = decision.probabilities(mixed.logits, mixed.regions)
+    for own in (legs, ~legs):
+        assert probabilities[own].mean() == pytest.approx(mixed.labels[own].mean(), abs=1e-3)
+    assert (probabilities[mixed.labels == 1] >= decision.threshold).mean() >= 0.9
+
+
+def test_one_calibration_is_the_default(scores: DecisionScores) -> None:
+    assert decide(scores, CONFIG).region_calibrations == {}

@@ -133,9 +133,7 @@ def _score(trainer: Trainer, fold: int, locate_peaks: LocatePeaks) -> list[OutOf
     outputs = Outputs.of(run_network(explained, config.spec, data.prepared.images, rows))
     offset = map_offset(config.architecture, config.detail) / config.image_size
     peaks = locate_peaks(data, rows, outputs.map, offset)
-    regions = [""] * len(rows)
-    if outputs.region is not None:
-        regions = [trainer.regions[best] for best in outputs.region.argmax(axis=1)]
+    regions = outputs.predicted_regions(trainer.regions)
     return [
         OutOfFoldImage(
             path=data.prepared.samples[row].id,

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from utils.datasets.training_set import TrainingSet
-from utils.model.calibration import fit_calibration
+from utils.messages import sentence
+from utils.model.calibration import (
+    comparable_logits,
+    fit_calibration,
+    fit_region_calibrations,
+)
 from utils.model.operating_point import choose_operating_points
 from utils.model.sidecar import Decision
-from utils.training.config import TrainingConfig
+from utils.training.config import BY_REGION, TrainingConfig
 
-# Fractured test images of a body part without which it is not known how well it is answered.
+if TYPE_CHECKING:
+    from utils.gradcam import Outputs
+
+# Fractured test images of a body part without which it is not known how well it is answered, and images of
+# each class without which it gets no calibration of its own.
 LEAST_FRACTURES = 10
 
 
@@ -25,12 +35,19 @@ class DecisionScores:
     Args:
         logits: float (n,), of the network before calibration.
         labels: int (n,), 1 positive.
-        images: their name in the rule's sentence.
+        regions: (n,) predicted body part of each, "" without that head.
+        images: their name in the rule's sentence; "" for the validation part.
     """
 
     logits: np.ndarray
     labels: np.ndarray
-    images: str
+    regions: tuple[str, ...]
+    images: str = ""
+
+    @classmethod
+    def of(cls, outputs: Outputs, labels: np.ndarray, regions: Sequence[str]) -> DecisionScores:
+        """Return the scores of a forward pass; ``regions`` are the region head's labels."""
+        return cls(outputs.logit, labels, outputs.predicted_regions(regions))
 
 
 def decide(
@@ -40,17 +57,24 @@ def decide(
 
     Args:
         scores: of the validation part, or out of fold.
-        config: its sensitivities and specificity are kept.
+        config: its sensitivities and specificity are kept; ``calibrate_by`` tells how to calibrate.
         untested_regions: body parts of which too few images tell how well they are answered.
 
     Raises:
         DatasetError, InputError: see ``fit_calibration`` and ``choose_operating_points``.
     """
-    calibration = fit_calibration(scores.logits, scores.labels)
+    logits, labels, regions = scores.logits, scores.labels, scores.regions
+    by_region = (
+        fit_region_calibrations(logits, labels, regions, least=LEAST_FRACTURES)
+        if config.calibrate_by == BY_REGION
+        else {}
+    )
+    logits = comparable_logits(logits, regions, by_region)
+    calibration = fit_calibration(logits, labels)
     points = choose_operating_points(
-        calibration.probability(scores.logits),
-        scores.labels,
-        images=scores.images,
+        calibration.probability(logits),
+        labels,
+        images=scores.images or sentence("training.validation_part"),
         sensitivity=config.sensitivity,
         rule_out=config.rule_out_sensitivity,
         rule_in=config.rule_in_specificity,
@@ -61,6 +85,7 @@ def decide(
         chosen_by=points.chosen_by,
         doubt=points.doubt,
         untested_regions=untested_regions,
+        region_calibrations=by_region,
     )
 
 

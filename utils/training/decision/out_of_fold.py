@@ -101,6 +101,7 @@ class OutOfFold:
         return DecisionScores(
             np.array([image.logit for image in self.images]),
             np.array([image.label for image in self.images]),
+            tuple(image.predicted_region for image in self.images),
             sentence("training.out_of_fold", images=len(self.images), folds=self.record.folds),
         )
 
