@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from utils.errors import SetupError
 from utils.imaging.radiograph import MEGAPIXEL, Limits
-from utils.inference.engine import DEFAULT_ENGINE, DEFAULT_PRECISION, ENGINES, PRECISIONS
+from utils.inference.engines.engine import DEFAULT_ENGINE, DEFAULT_PRECISION, ENGINES, PRECISIONS
 from utils.messages import sentence
 
 PREFIX = "FRACTURE_"

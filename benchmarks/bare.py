@@ -23,7 +23,7 @@ import psutil
 
 from config import read_settings
 from utils.cli import DONE, Parser, run
-from utils.inference.engine import load_engine
+from utils.inference.engines.engine import load_engine
 
 
 def main() -> int:

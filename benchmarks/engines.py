@@ -82,7 +82,7 @@ def agreement(model: Path, data: Path, images: Path) -> None:
     from utils.datasets.image_cache import prepare_images
     from utils.datasets.readers import read_dataset
     from utils.evaluation.evaluate import evaluate
-    from utils.inference.engine import load_engine
+    from utils.inference.engines.engine import load_engine
 
     bundle = read_bundle(model)
     dataset = read_dataset(data, "auto", ())
@@ -233,9 +233,9 @@ def _bare(
 
 def variants(bundle: Bundle) -> None:
     """Measure the graph's design choices: its batch, and where grey levels are scaled."""
-    from utils.inference.graph_cache import load_graph
-    from utils.inference.openvino_engine import PRECISIONS
-    from utils.inference.openvino_runtime import import_openvino
+    from utils.inference.engines.graph_cache import load_graph
+    from utils.inference.engines.openvino_engine import PRECISIONS
+    from utils.inference.engines.openvino_runtime import import_openvino
     from utils.preprocess import scale
 
     openvino = import_openvino()

@@ -15,7 +15,7 @@ from tests.support.pictures import draw_radiograph
 from utils.errors import SetupError
 from utils.formats import decode
 from utils.gradcam import Outputs, explain, signed_map
-from utils.inference.engine import load_engine
+from utils.inference.engines.engine import load_engine
 from utils.model.bundle import load_network, read_bundle
 from utils.model_builder import COARSE, EVIDENCE, FINE, LOGIT, build_model
 from utils.preprocess import SCALINGS, PreprocessSpec, fit, preprocess

@@ -24,7 +24,7 @@ from utils.evaluation.evaluate import evaluate
 from utils.evaluation.localisation import localise
 from utils.evaluation.report_schema import Confusion, Counts
 from utils.evaluation.strata import ScoredImages
-from utils.inference.engine import load_engine
+from utils.inference.engines.engine import load_engine
 from utils.inference.input_warnings import CERTAINTIES
 from utils.inference.predictor import Predictor
 from utils.model.ood import (

@@ -14,7 +14,7 @@ from utils.datasets.readers import read_dataset
 from utils.errors import InputError
 from utils.evaluation.evaluate import evaluate
 from utils.evaluation.ood import evaluate_ood, find_ood_folders
-from utils.inference.engine import load_engine
+from utils.inference.engines.engine import load_engine
 from utils.inference.input_warnings import ANSWER_CODES
 from utils.inference.predictor import Predictor
 from utils.model.ood import NOT_A_RADIOGRAPH, STRETCHED

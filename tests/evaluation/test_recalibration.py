@@ -34,7 +34,7 @@ from utils.evaluation.recalibration import (
 from utils.evaluation.report_schema import EvaluationReport
 from utils.evaluation.scored_images import Evaluation
 from utils.evaluation.strata import tables
-from utils.inference.engine import load_engine
+from utils.inference.engines.engine import load_engine
 from utils.inference.predictor import load_predictor
 from utils.model.bundle import read_bundle, read_manifest
 from utils.model.calibration import Calibration

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.bundles import tiny_bundle
 from tests.support.pictures import draw_radiograph, encode
-from utils.inference.engine import Engine, load_engine
-from utils.inference.openvino_engine import OpenVINOEngine
+from utils.inference.engines.engine import Engine, load_engine
+from utils.inference.engines.openvino_engine import OpenVINOEngine
 from utils.inference.predictor import Predictor, load_predictor
 
 

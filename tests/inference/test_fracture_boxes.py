@@ -14,7 +14,7 @@ from tests.support.bundles import box_section, tiny_bundle
 from tests.support.engines import EngineOfBundle
 from utils.gradcam import Outputs
 from utils.imaging.geometry import Rectangle
-from utils.inference.engine import Engine
+from utils.inference.engines.engine import Engine
 from utils.inference.fracture_boxes import FractureBox, boxes_of_answer, scored_boxes
 from utils.inference.input_warnings import (
     CERTAINTIES,

@@ -13,12 +13,11 @@ import pytest
 from PIL import Image
 
 from tests.support.bundles import fixed_ood_detector, tiny_bundle
-from tests.support.engines import EngineOfBundle, RecordingEngine
+from tests.support.engines import EngineOfBundle, RecordingEngine, with_detector
 from tests.support.pictures import draw_radiograph, encode
 from utils.errors import NotARadiograph, TooLarge, UnreadableImage
 from utils.imaging.radiograph import Limits
 from utils.inference.predictor import Predictor, load_predictor
-from utils.model.bundle import read_bundle
 from utils.model.calibration import Calibration
 from utils.model.ood import (
     CODES,
@@ -26,9 +25,7 @@ from utils.model.ood import (
     NOT_A_RADIOGRAPH,
     UNLIKE_TRAINING,
     UNSUPPORTED_REGION,
-    OODDetector,
 )
-from utils.preprocess import invert
 
 POSITIVE, NEGATIVE = "Fracture Detected", "Normal"
 
@@ -52,14 +49,6 @@ def deciding(
 def with_ood_detector(predictor: Predictor, folder: Path, *codes: str, **options: Any) -> Predictor:
     """The same network in a bundle whose OOD detector reports these codes for every picture."""
     return with_detector(predictor, folder, fixed_ood_detector(*codes), **options)
-
-
-def with_detector(
-    predictor: Predictor, folder: Path, detector: OODDetector, **options: Any
-) -> Predictor:
-    """The same network in a bundle with this OOD detector."""
-    path = tiny_bundle(folder, ood_detector=detector, **options)
-    return Predictor(EngineOfBundle(predictor.engine, read_bundle(path)), prevalence=0.1)
 
 
 def test_the_probability_is_the_calibrated_logit(predictor: Predictor, png: bytes) -> None:
@@ -288,34 +277,6 @@ def test_an_unknown_body_part_is_withheld(predictor: Predictor, tmp_path: Path, 
     (warning,) = answer["warnings"]
     assert warning["code"] == UNSUPPORTED_REGION
     assert "hand, leg" in warning["message"]
-
-
-def test_what_is_strange_both_ways_is_not_inverted(
-    predictor: Predictor, tmp_path: Path, png: bytes
-) -> None:
-    """The inverse is no radiograph that the model knows either: it is not advised."""
-    detector = fixed_ood_detector(INVERTED)
-    # The inverse of this picture is far from all, the picture itself is not.
-    file = predictor.decode(png)
-    inverse = invert(file.fitted.pixels, file.fitted.crop)
-    near, far = predictor.engine.run(np.stack([file.fitted.pixels, inverse])).embedding
-    away = (far - near) / np.linalg.norm(far - near)
-    borders = detector.borders.copy()
-    borders[:, detector.classifiers.index(INVERTED)] = -away
-    sided = replace(
-        detector,
-        mean=((near + far) / 2).astype(np.float32),
-        whitening=np.outer(away, away).astype(np.float32),
-        borders=borders,
-        limits={**detector.limits, INVERTED: 0, UNLIKE_TRAINING: 1e9, UNSUPPORTED_REGION: 1e9},
-    )
-    assert sided.codes(near) == (INVERTED,)
-    assert sided.codes(far) == ()
-    warned = with_detector(predictor, tmp_path, sided)
-    assert [w.code for w in warned.predict(png).warnings] == [INVERTED]
-    strange = replace(sided, limits={**sided.limits, UNLIKE_TRAINING: -1, UNSUPPORTED_REGION: -1})
-    warned = with_detector(predictor, tmp_path, strange)
-    assert [w.code for w in warned.predict(png).warnings] == [UNSUPPORTED_REGION]
 
 
 def test_a_withheld_answer_gives_its_reason_alone(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.bundles import alter_sidecar, fixed_ood_detector, tiny_bundle
 from utils.errors import BundleError, ModelMissing
-from utils.inference.engine import load_engine
+from utils.inference.engines.engine import load_engine
 from utils.model.bundle import load_network, read_bundle, read_manifest, read_ood_detector
 from utils.model.manifest import manifest_path
 from utils.model.ood import UNLIKE_TRAINING

@@ -12,7 +12,7 @@ import pytest
 from tests.support.bundles import alter_sidecar
 from utils.errors import BundleError
 from utils.gradcam import Outputs
-from utils.inference.engine import load_engine
+from utils.inference.engines.engine import load_engine
 from utils.model.self_test import check_self_test, self_test_input, self_test_section
 from utils.model.sidecar import sidecar_path
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
+from tests.support.bundles import tiny_bundle
 from utils.gradcam import Outputs
-from utils.inference.engine import Engine
-from utils.model.bundle import Bundle
+from utils.inference.engines.engine import Engine
+from utils.inference.predictor import Predictor
+from utils.model.bundle import Bundle, read_bundle
+from utils.model.ood import OODDetector
 
 
 class RecordingEngine:
@@ -29,3 +35,11 @@ class EngineOfBundle(RecordingEngine):
     def __init__(self, engine: Engine, bundle: Bundle) -> None:
         super().__init__(engine)
         self.bundle = bundle
+
+
+def with_detector(
+    predictor: Predictor, folder: Path, detector: OODDetector, **options: Any
+) -> Predictor:
+    """The same network in a bundle with this OOD detector; ``options`` as of ``tiny_bundle``."""
+    path = tiny_bundle(folder, ood_detector=detector, **options)
+    return Predictor(EngineOfBundle(predictor.engine, read_bundle(path)), prevalence=0.1)

@@ -21,7 +21,7 @@ from utils.evaluation.scored_images import Evaluation
 from utils.evaluation.strata import tables
 from utils.imaging.brightness import Brightness
 from utils.imaging.geometry import Rectangle
-from utils.inference.engine import load_engine
+from utils.inference.engines.engine import load_engine
 from utils.training.config import config_of
 
 DOUBT = (0.45, 0.55)

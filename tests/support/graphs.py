@@ -14,7 +14,7 @@ LOAD = """
 import json, logging, sys
 from pathlib import Path
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-from utils.inference.engine import load_engine
+from utils.inference.engines.engine import load_engine
 from utils.model.self_test import self_test_input
 engine = load_engine(Path(sys.argv[1]), cache=Path(sys.argv[2]))
 logit = float(engine.run(self_test_input(32)).logit[0])

@@ -8,9 +8,9 @@ import numpy as np
 
 from tests.support.pictures import draw_radiograph
 from utils.gradcam import Outputs
-from utils.inference.graph_cache import Graph
-from utils.inference.graph_export import GRAPH, WEIGHTS, export
-from utils.inference.openvino_engine import OpenVINOEngine
+from utils.inference.engines.graph_cache import Graph
+from utils.inference.engines.graph_export import GRAPH, WEIGHTS, export
+from utils.inference.engines.openvino_engine import OpenVINOEngine
 from utils.model.bundle import read_bundle
 from utils.preprocess import fit
 

@@ -25,7 +25,7 @@ from tests.support.trainings import (
 from utils.datasets.training_set import TrainingSet
 from utils.errors import SetupError
 from utils.evaluation.evaluate import evaluate
-from utils.inference.engine import load_engine
+from utils.inference.engines.engine import load_engine
 from utils.inference.fracture_boxes import scored_boxes
 from utils.model.bundle import load_network, read_bundle, read_manifest, read_ood_detector
 from utils.model.detection.scores import FALSE_BOXES

@@ -36,7 +36,7 @@ from utils.preprocess import VERSION, letterbox, network_input
 log = logging.getLogger(__name__)
 
 # To be raised whenever decoding changes a file's pixels: caches made before are then made anew.
-CACHE_VERSION = 6
+CACHE_VERSION = 7
 DEFAULT_CACHE = Path("data/.cache")
 
 _INDEX = "index.json"

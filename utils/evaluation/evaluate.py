@@ -27,7 +27,7 @@ from utils.evaluation.recalibration import check_target, fit_recalibration, save
 from utils.evaluation.scored_images import Evaluation, read_names, score
 from utils.evaluation.strata import tables
 from utils.imaging.radiograph import Limits
-from utils.inference.engine import Engine, load_engine
+from utils.inference.engines.engine import Engine, load_engine
 from utils.inference.predictor import Predictor
 from utils.model.bundle import Bundle, read_bundle, read_manifest
 from utils.model.manifest import TrainingManifest

@@ -15,7 +15,7 @@ from utils.datasets.image_cache import FileFacts, PreparedImages
 from utils.datasets.sample import Dataset, Sample
 from utils.errors import InputError
 from utils.evaluation.report_schema import EvaluationReport
-from utils.inference.engine import Engine
+from utils.inference.engines.engine import Engine
 from utils.inference.input_warnings import warning_codes
 from utils.model.bundle import Bundle, read_ood_detector
 

@@ -17,7 +17,7 @@ from utils.gradcam import Outputs
 from utils.imaging import geometry, overlay
 from utils.imaging.brightness import stretched
 from utils.imaging.radiograph import Limits, Radiograph
-from utils.inference.engine import DEFAULT_ENGINE, Engine, load_engine
+from utils.inference.engines.engine import DEFAULT_ENGINE, Engine, load_engine
 from utils.inference.fracture_boxes import FractureBox, boxes_of_answer
 from utils.inference.input_warnings import (
     DEFINITE,
@@ -28,13 +28,12 @@ from utils.inference.input_warnings import (
     certainty_of,
     input_warnings,
     not_localised,
-    warning_codes,
 )
 from utils.inference.prediction import Prediction, RegionPrediction
 from utils.inference.predictive_value import PredictiveValue, predictive_value_of_answers
+from utils.inference.second_pass import examine
 from utils.model.bundle import Bundle, read_ood_detector
-from utils.model.ood import INVERTED, UNSUPPORTED_REGION
-from utils.preprocess import NetworkInput, invert, network_input
+from utils.preprocess import NetworkInput, network_input
 
 log = logging.getLogger(__name__)
 
@@ -129,9 +128,13 @@ class Predictor:
         page: bool = False,
     ) -> Prediction:
         """Return a file's prediction from row ``row`` of a forward pass of ``model_ms`` milliseconds."""
-        radiograph, crop = file.radiograph, file.fitted.crop
         bundle = self.bundle
-        codes = self._codes(file.fitted, outputs, row)
+        examined = examine(
+            self.engine, self._ood_detector, file.radiograph, file.fitted, outputs, row
+        )
+        file = DecodedFile(examined.radiograph, examined.fitted, file.timing)
+        outputs, row, codes = examined.outputs, examined.row, examined.codes
+        radiograph, crop = file.radiograph, file.fitted.crop
         warnings = input_warnings(codes, radiograph, crop, bundle)
         logit = float(bundle.logits(outputs)[row])
         probability = bundle.calibration.probability(logit)
@@ -184,21 +187,6 @@ class Predictor:
             predictive_value=known,
             boxes=boxes,
         )
-
-    def _codes(self, fitted: NetworkInput, outputs: Outputs, row: int) -> tuple[str, ...]:
-        """Return the codes of the warnings about a picture.
-
-        That it is inverted is only reported where its inverse is like the training radiographs: to advise it
-        for a chest, say, would mislead. That takes a second forward pass.
-        """
-        detector, facts = self._ood_detector, (fitted.crop, fitted.brightness)
-        codes = warning_codes(self.bundle, detector, outputs, row, *facts)
-        if detector is not None and INVERTED in codes:
-            inverse = invert(fitted.pixels, fitted.crop)
-            found = detector.codes(self.engine.run(inverse[None]).embedding[0])
-            if UNSUPPORTED_REGION in found:
-                return tuple(UNSUPPORTED_REGION if code == INVERTED else code for code in codes)
-        return codes
 
 
 def load_predictor(

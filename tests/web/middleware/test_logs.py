@@ -112,10 +112,10 @@ def test_gunicorn_lines_end_before_the_request(lines, written, kept):
 
 
 def test_standard_log_records_are_json(lines):
-    logging.getLogger("utils.inference.engine").warning("loaded %s in %d s", "custom", 3)
+    logging.getLogger("utils.inference.engines.engine").warning("loaded %s in %d s", "custom", 3)
     (line,) = lines()
     assert line["event"] == "loaded custom in 3 s"
-    assert line["logger"] == "utils.inference.engine"
+    assert line["logger"] == "utils.inference.engines.engine"
 
 
 def test_an_exception_is_logged_with_request_id(lines, tmp_path):

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from utils.gradcam import EMBEDDING, MAP, Outputs
-from utils.inference.graph_cache import Graph
-from utils.inference.openvino_runtime import EngineUnavailable, import_openvino
-from utils.inference.tensorflow_engine import INPUT
+from utils.inference.engines.graph_cache import Graph
+from utils.inference.engines.openvino_runtime import EngineUnavailable, import_openvino
+from utils.inference.engines.tensorflow_engine import INPUT
 from utils.model.bundle import Bundle
 from utils.model_builder import BOX, HEATMAP, LOGIT, REGION
 from utils.registry import Registry

@@ -13,8 +13,8 @@ from joblib import cpu_count
 
 from tests.support.bundles import tiny_bundle
 from tests.support.outputs import assert_agree, assert_equal, drawn_inputs, exported_engine
-from utils.inference.engine import load_engine
-from utils.inference.openvino_engine import OpenVINOEngine
+from utils.inference.engines.engine import load_engine
+from utils.inference.engines.openvino_engine import OpenVINOEngine
 
 
 def test_a_batch_keeps_the_order_of_its_images(openvino):

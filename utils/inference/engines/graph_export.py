@@ -1,6 +1,6 @@
 """Export of a bundle's OpenVINO graph, as a process of its own.
 
-    python -m utils.inference.graph_export MODEL SHA256 FOLDER
+    python -m utils.inference.engines.graph_export MODEL SHA256 FOLDER
 
 ``graph_cache`` starts it, so that a serving process never imports TensorFlow. The last line on stderr is the
 error; the exit code tells a fault of the bundle from one of the installation.
@@ -15,13 +15,13 @@ from pathlib import Path
 
 from utils.errors import BundleError, FractureError, ModelMissing
 from utils.gradcam import EMBEDDING, MAP
-from utils.inference.openvino_runtime import EngineUnavailable, import_openvino
-from utils.inference.tensorflow_engine import INPUT, frozen_graph
+from utils.inference.engines.openvino_runtime import EngineUnavailable, import_openvino
+from utils.inference.engines.tensorflow_engine import INPUT, frozen_graph
 from utils.model.bundle import Bundle, read_bundle
 from utils.model_builder import BOX, HEATMAP, LOGIT, REGION
 
 # Part of the cache's key: a new version exports every graph again.
-EXPORT_VERSION = 3
+EXPORT_VERSION = 4
 GRAPH, WEIGHTS = "graph.xml", "graph.bin"
 DONE, SETUP_FAULT, BUNDLE_FAULT = 0, 3, 4
 _NAMES = {INPUT, LOGIT, MAP, EMBEDDING, REGION, HEATMAP, BOX}

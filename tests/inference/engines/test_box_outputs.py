@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.bundles import box_section, tiny_bundle
 from tests.support.outputs import assert_equal, drawn_inputs, exported_engine
-from utils.inference.engine import load_engine
+from utils.inference.engines.engine import load_engine
 from utils.model_builder import FINE
 
 pytestmark = pytest.mark.slow

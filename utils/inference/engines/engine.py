@@ -13,10 +13,10 @@ import numpy as np
 
 from utils.errors import BundleError, SetupError
 from utils.gradcam import Outputs
-from utils.inference.graph_cache import load_graph
-from utils.inference.openvino_engine import PRECISIONS, TOLERANCE_FACTOR, OpenVINOEngine
-from utils.inference.openvino_runtime import EngineUnavailable, import_openvino
-from utils.inference.tensorflow_engine import TensorFlowEngine
+from utils.inference.engines.graph_cache import load_graph
+from utils.inference.engines.openvino_engine import PRECISIONS, TOLERANCE_FACTOR, OpenVINOEngine
+from utils.inference.engines.openvino_runtime import EngineUnavailable, import_openvino
+from utils.inference.engines.tensorflow_engine import TensorFlowEngine
 from utils.model.bundle import Bundle, read_bundle
 from utils.model.self_test import check_self_test, self_test_input
 from utils.registry import Registry

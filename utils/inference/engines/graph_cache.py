@@ -26,8 +26,8 @@ import numpy as np
 
 from utils.errors import BundleError
 from utils.files import atomic_write, check_private_folder
-from utils.inference.graph_export import BUNDLE_FAULT, DONE, EXPORT_VERSION, GRAPH, WEIGHTS
-from utils.inference.openvino_runtime import EngineUnavailable
+from utils.inference.engines.graph_export import BUNDLE_FAULT, DONE, EXPORT_VERSION, GRAPH, WEIGHTS
+from utils.inference.engines.openvino_runtime import EngineUnavailable
 from utils.model.bundle import Bundle
 
 log = logging.getLogger(__name__)
@@ -182,8 +182,8 @@ def _export(bundle: Bundle) -> Graph:
 
 
 def _run_child(bundle: Bundle, work: str) -> None:
-    """Run ``utils.inference.graph_export``; raise the error that it reports."""
-    module = "utils.inference.graph_export"
+    """Run ``utils.inference.engines.graph_export``; raise the error that it reports."""
+    module = "utils.inference.engines.graph_export"
     try:
         done = subprocess.run(
             [sys.executable, "-m", module, str(bundle.path.resolve()), bundle.sha256, work],

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.support.processes import ROOT
-from utils.inference.graph_export import BUNDLE_FAULT, GRAPH, WEIGHTS, export
-from utils.inference.openvino_runtime import import_openvino
+from utils.inference.engines.graph_export import BUNDLE_FAULT, GRAPH, WEIGHTS, export
+from utils.inference.engines.openvino_runtime import import_openvino
 from utils.model.bundle import read_bundle
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,14 @@ def test_a_graph_has_float32_weights_and_byte_input(model, tmp_path):
 
 def test_a_bundle_replaced_meanwhile_is_refused(model, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "utils.inference.graph_export", str(model), "0" * 64, str(tmp_path)],
+        [
+            sys.executable,
+            "-m",
+            "utils.inference.engines.graph_export",
+            str(model),
+            "0" * 64,
+            str(tmp_path),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -17,9 +17,9 @@ from tests.support.outputs import assert_agree, assert_equal, drawn_inputs, expo
 from utils.errors import BundleError, UnknownName
 from utils.formats import decode
 from utils.gradcam import Outputs
-from utils.inference.engine import ENGINES, Engine, _self_tested, load_engine
-from utils.inference.graph_cache import _key, _store
-from utils.inference.graph_export import export
+from utils.inference.engines.engine import ENGINES, Engine, _self_tested, load_engine
+from utils.inference.engines.graph_cache import _key, _store
+from utils.inference.engines.graph_export import export
 from utils.model.bundle import read_bundle
 from utils.preprocess import fit
 

@@ -13,10 +13,10 @@ from tests.support.outputs import NAMES, assert_agree, drawn_inputs, exported_en
 from tests.support.processes import ROOT
 from utils.errors import SetupError
 from utils.formats import decode
-from utils.inference.engine import load_engine
-from utils.inference.graph_cache import load_graph
-from utils.inference.openvino_engine import OpenVINOEngine
-from utils.inference.tensorflow_engine import TensorFlowEngine
+from utils.inference.engines.engine import load_engine
+from utils.inference.engines.graph_cache import load_graph
+from utils.inference.engines.openvino_engine import OpenVINOEngine
+from utils.inference.engines.tensorflow_engine import TensorFlowEngine
 from utils.model.bundle import read_bundle
 from utils.preprocess import fit
 

@@ -18,8 +18,8 @@ from tests.support.bundles import altered_sidecar, tiny_bundle
 from tests.support.graphs import start_engine
 from tests.support.processes import running
 from utils.errors import BundleError
-from utils.inference.graph_cache import Graph, _key, _read, _store, load_graph
-from utils.inference.openvino_runtime import EngineUnavailable
+from utils.inference.engines.graph_cache import Graph, _key, _read, _store, load_graph
+from utils.inference.engines.openvino_runtime import EngineUnavailable
 from utils.model.bundle import read_bundle
 
 
