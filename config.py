@@ -80,8 +80,8 @@ class Settings(BaseSettings):
     )
     body_seconds: int = _setting(
         60,
-        "longest pause of an upload, in which less than 4 kB arrive, and a 30th of the longest time it may take; "
-        "408 after either",
+        "longest pause of an upload, in which less than 4 kB arrive, and a 30th of the longest time "
+        "that it may take; 408 after either",
         "a whole number, 1 to 3600",
         ge=1,
         le=3600,

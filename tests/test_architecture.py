@@ -27,7 +27,7 @@ LIGHT = (
     *("utils.model.ood", "utils.evaluation.metrics", "utils.evaluation.predictive_values"),
 )
 # The reference engine, and a kernel that training uses where Keras runs on TensorFlow.
-TENSORFLOW_USERS = {"inference/tensorflow_engine.py", "model/fused_batch_norm.py"}
+TENSORFLOW_USERS = {"inference/engines/tensorflow_engine.py", "model/fused_batch_norm.py"}
 LONGEST_MODULE = 300
 ENTRIES_OF_A_ROOM = 12
 MODULES_OF_NO_ROOM = 8

@@ -15,6 +15,7 @@ from utils.datasets.image_cache import prepare_images
 from utils.datasets.sample import Sample
 from utils.errors import DatasetError
 from utils.formats import decode
+from utils.imaging.geometry import Box
 from utils.preprocess import fit
 
 
@@ -41,6 +42,27 @@ def test_facts_of_a_file_are_kept(tmp_path: Path, samples: list[Sample]) -> None
     facts = prepare_images(samples, 32, tmp_path / "cache").files[3]
     assert facts.sha256 == hashlib.sha256(samples[3].path.read_bytes()).hexdigest()
     assert (facts.height, facts.width, facts.truncated) == (93, 70, False)
+
+
+def test_marked_boxes_lie_on_their_fitted_image(tmp_path: Path) -> None:
+    """The mark and the place of a radiograph beside an uneven margin, in its fitted image."""
+    picture = draw_radiograph(90, 60)
+    picture[30:50, 20:40] = 1.0
+    path = tmp_path / "marked.png"
+    path.write_bytes(encode(picture))
+    sample = Sample(path, path.name, 1, path.name, boxes=(Box(20, 30, 20, 20),))
+    prepared = prepare_images([sample], 180, tmp_path / "cache")
+    ((x, y, width, height),) = prepared.boxes(0)
+    image = prepared.images[0]
+    white = image > 250
+    rows, columns = np.nonzero(white)
+    assert [x, y, width, height] == pytest.approx(
+        [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1], abs=2
+    )
+    outside = np.ones(image.shape, bool)
+    outside[prepared.place(0).inside] = False
+    assert outside.any()
+    assert not image[outside].any()
 
 
 def test_images_are_memory_mapped(tmp_path: Path, samples: list[Sample]) -> None:

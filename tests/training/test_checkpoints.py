@@ -72,6 +72,14 @@ def test_a_setting_older_runs_lacked_was_default(tmp_path: Path) -> None:
         RunFolder(tmp_path).read({"seed": 1, "keep": "last"})
 
 
+def test_a_run_that_varied_otherwise_is_refused(tmp_path: Path) -> None:
+    """Older runs augmented in the training graph; their epochs cannot be continued exactly."""
+    state = {"identity": {"augment": True}, "origin": Origin().__dict__, "history": []}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    with pytest.raises(SetupError, match="augmentation"):
+        RunFolder(tmp_path).read({"augmentation": "plain"})
+
+
 def test_a_commit_is_recorded_once_in_a_row() -> None:
     origin = Origin()
     for commit in ("a", "a", "", "b", "a"):

@@ -5,7 +5,6 @@ geometry      boxes, rectangles, the letterbox both ways, masks of boxes
 content_crop  the radiograph without its border
 inset         rectangles of radiographs in a larger picture
 steps         straight edges of brightness and texture, along rows
-panels        several radiographs in one picture
 perspective   film in a photograph, turned upright and level
 overlay       coloured map over a radiograph, PNG and JPEG
 """

@@ -79,7 +79,7 @@ def measure(pixels: np.ndarray) -> Brightness:
 
 
 def stretched(pixels: np.ndarray, brightness: Brightness) -> np.ndarray:
-    """Return a dim or flat picture with the range of a usual radiograph; any other, and a blank one, as it is.
+    """Return a dim or flat picture with the range of a usual radiograph; any other, or a blank one, as it is.
 
     Args:
         pixels: float32 (height, width) in [0, 1].

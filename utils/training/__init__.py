@@ -9,6 +9,7 @@
 - losses: location of the map, distillation from a teacher, compilation
 - epochs: callbacks, learning-rate schedules and patience
 - checkpoints: the folder of a run: state, weights, epochs as CSV, TensorBoard events and curves
+- decision: calibration and operating points, cross-validation and its table
 - leakage: no test image may have trained a parent bundle
 - ood: samples and presentations that the OOD detector learns
 """

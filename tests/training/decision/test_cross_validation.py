@@ -138,6 +138,7 @@ def test_a_new_start_repeats_every_fold(tmp_path: Path, finished: Path, data: Tr
     with pytest.raises(KeyboardInterrupt):
         validate(data, run, locate_peaks=interrupt)
     assert list(run.glob("fold-*/held_out.csv")) == []
+    assert not (run / "out_of_fold.csv").exists()
     assert set(times(run)) == {"fold-1"}
 
 
@@ -147,6 +148,15 @@ def test_folds_of_other_settings_are_refused(
     run = copied(finished, tmp_path)
     with pytest.raises(SetupError, match="had epochs 1, now it is 2"):
         validate(data, run, config=CONFIG, resume=True)
+
+
+def test_a_fold_of_other_radiographs_is_refused(
+    tmp_path: Path, finished: Path, data: TrainingSet
+) -> None:
+    scores = copied(finished, tmp_path) / "fold-1" / "held_out.csv"
+    scores.write_text("\n".join(scores.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(SetupError, match="of other radiographs"):
+        validate(data, tmp_path, resume=True)
 
 
 def test_resuming_no_fold_is_refused(tmp_path: Path, data: TrainingSet) -> None:

@@ -13,13 +13,14 @@ import numpy as np
 
 from utils.datasets.folds import assign_folds, fold_training_set
 from utils.datasets.training_set import TrainingSet
-from utils.errors import InputError
+from utils.errors import InputError, SetupError
 from utils.gradcam import Outputs, explain
 from utils.model_builder import map_offset
 from utils.training.batches import run_network
 from utils.training.checkpoints import RunFolder, run_identity
 from utils.training.config import LAST, TrainingConfig
 from utils.training.decision.out_of_fold import (
+    TABLE,
     MapPeak,
     OutOfFold,
     OutOfFoldImage,
@@ -91,6 +92,7 @@ def cross_validate(
     assigned, parents = assign_folds(data, folds), parent_bundles(config)
     folders = [RunFolder(run / f"fold-{fold}", commit) for fold in range(1, folds + 1)]
     if not resume:
+        (run / TABLE).unlink(missing_ok=True)
         for folder in folders:
             (folder.path / HELD_OUT).unlink(missing_ok=True)
             folder.clear()
@@ -115,14 +117,22 @@ def cross_validate(
             if outcome != COMPLETED:
                 return CrossValidation(outcome, fold - 1, None)
             write_images(scores, _score(trainer, fold, locate_peaks))
-            folder, trained = trainer.folder, True
-        images += read_images(scores)
-        folders[fold - 1] = folder
+            folders[fold - 1], trained = trainer.folder, True
+        images += _held_out_images(scores, part)
     origin = folders[0].origin
     identity = table_identity(config, data, parents, origin.weights_sha256)
     commits = tuple(dict.fromkeys(own for folder in folders for own in folder.origin.commits))
     table = write_table(run, images, folds=folds, identity=identity, commits=commits)
     return CrossValidation(COMPLETED, folds, table)
+
+
+def _held_out_images(path: Path, data: TrainingSet) -> tuple[OutOfFoldImage, ...]:
+    """Read the scores of a finished fold; they must be of the radiographs that it holds out now."""
+    images = read_images(path)
+    samples = data.prepared.samples
+    if {image.path for image in images} != {samples[row].id for row in data.rows["test"]}:
+        raise SetupError("training.other_fold", path=path)
+    return images
 
 
 def _score(trainer: Trainer, fold: int, locate_peaks: LocatePeaks) -> list[OutOfFoldImage]:
