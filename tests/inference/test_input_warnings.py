@@ -106,6 +106,9 @@ def test_the_detector_gives_its_code(bundle: Bundle) -> None:
 def test_a_body_part_without_tests_is_named(bundle: Bundle) -> None:
     found = warning_codes(bundle, None, answered(hand=0.2), 0, LARGE, USUAL)
     assert found == (UNTESTED_BODY_PART,)
+    unknown = fixed_ood_detector(UNLIKE_TRAINING, UNSUPPORTED_REGION)
+    found = warning_codes(bundle, unknown, answered(hand=0.2), 0, LARGE, USUAL)
+    assert found == (UNSUPPORTED_REGION,)
 
 
 @pytest.mark.parametrize(

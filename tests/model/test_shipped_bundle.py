@@ -100,6 +100,6 @@ def test_a_border_changes_no_prediction(
     plain, bordered = (predictions(predictor, bones, way) for way in (as_it_is, change))
     for one, other in zip(plain, bordered, strict=True):
         assert one.probability is not None
-        # Some of these pictures have a dark edge of their own, too narrow to be cut off but with the bars.
-        assert other.probability == pytest.approx(one.probability, abs=0.1)
+        # Some of these pictures have a dark edge of their own, that is cut off with the bars alone.
+        assert other.probability == pytest.approx(one.probability, abs=0.15)
         assert other.prediction == one.prediction

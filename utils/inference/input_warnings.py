@@ -69,7 +69,7 @@ def warning_codes(
         crop, brightness: of the picture.
     """
     codes = list(detector.codes(outputs.embedding[row])) if detector else []
-    if outputs.region is not None:
+    if outputs.region is not None and not WITHHELD_FOR.intersection(codes):
         region = bundle.regions[int(outputs.region[row].argmax())]
         if region in bundle.untested_regions:
             codes.append(UNTESTED_BODY_PART)

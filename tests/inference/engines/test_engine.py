@@ -23,7 +23,7 @@ from utils.inference.engines.graph_export import export
 from utils.model.bundle import read_bundle
 from utils.preprocess import fit
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SIZE = 64
 
 

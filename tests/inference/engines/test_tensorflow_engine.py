@@ -26,6 +26,9 @@ def test_both_engines_agree_in_float32(openvino, tensorflow):
     found, expected = openvino.run(fitted), tensorflow.run(fitted)
     for name in NAMES:
         one, other = getattr(found, name), getattr(expected, name)
+        if name in ("heatmap", "box"):  # without a detection head
+            assert one is other is None
+            continue
         assert one.dtype == np.float32
         # bfloat16, OpenVINO's default where the processor has it, would fail this by far.
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5 * np.abs(other).max())

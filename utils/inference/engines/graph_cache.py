@@ -32,7 +32,7 @@ from utils.model.bundle import Bundle
 
 log = logging.getLogger(__name__)
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # Bytes of an entry's SHA-256 and of the length of its weights.
 _DIGEST, _LENGTH = 32, 8
 # An export takes some ten seconds on two idle cores, minutes when many workers start on few busy ones.
