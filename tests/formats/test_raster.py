@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from tests.support.pictures import draw_radiograph
 from tests.support.raster_files import LEVELS, UNIT, deep_png, grey, save
+from utils.errors import NotARadiograph
 from utils.formats import decode
 from utils.formats.raster import full_scale
 
@@ -135,3 +136,16 @@ def tagged(pixels: np.ndarray, orientation: int) -> Image.Image:
 def test_a_broken_exif_block_is_ignored():
     content = grey("JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     np.testing.assert_array_equal(decode(content).pixels, decode(grey("JPEG")).pixels)
+
+
+@pytest.mark.parametrize("first", ["PNG", "JPEG"])
+@pytest.mark.parametrize("second", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_a_second_picture_behind_is_refused(first, second):
+    with pytest.raises(NotARadiograph, match=f"follows the first one in this {first} file"):
+        decode(grey(first) + bytes(3) + grey(second))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_other_bytes_behind_are_ignored(format):
+    plain = decode(grey(format)).pixels
+    np.testing.assert_array_equal(decode(grey(format) + b"\0\0 exported by a viewer").pixels, plain)

@@ -97,6 +97,7 @@ SEVERAL = {
     "of one size": pages(LEVELS, LEVELS[::-1]),
     "of another shape": pages(LEVELS, SQUARE),
     "numbered pages": pages(LEVELS, LEVELS, marks=(2, 2)),
+    "a small one of another kind": pages(LEVELS, np.ascontiguousarray(SMALL[::-1])),
     "a small and two large": pages(LEVELS, SMALL, LEVELS),
     "very many": pages(LEVELS, *[SMALL] * MAX_PAGES),
 }

@@ -89,3 +89,12 @@ def test_few_levels_are_noticed(levels: np.ndarray, times: int) -> None:
 @pytest.mark.parametrize("shift", [-160, 150])
 def test_lost_shadows_and_highlights_are_noticed(levels: np.ndarray, shift: int) -> None:
     assert measure(as_pixels(levels + shift)).clipped
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_bar_that_hides_a_part_is_noticed(levels: np.ndarray, side: int) -> None:
+    hidden = levels.copy()
+    bar = slice(120, 170)
+    hidden[(bar, slice(None)) if side else (slice(None), bar)] = 0
+    assert measure(as_pixels(hidden)).clipped
+    assert not measure(as_pixels(levels)).clipped

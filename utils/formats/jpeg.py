@@ -40,6 +40,7 @@ def read_jpeg(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(content))
         limits.check_pixels(image.height, image.width)
         markers = read_markers(content)
+        raster.check_single(content[markers.end :], "JPEG")
         size = (image.height, image.width)
         # What is missing of a picture in several scans may show in its finest detail alone.
         reduction = _reduction(size) if len(markers.scans) == 1 else 1

@@ -43,11 +43,12 @@ class Scan:
 
 @dataclass(frozen=True)
 class JpegMarkers:
-    """Markers of a JPEG up to its end marker; ``ended`` is False where that is missing."""
+    """Markers of a JPEG up to its end marker: whether that is there, and the place after it."""
 
     frame: FrameHeader
     scans: tuple[Scan, ...]
     ended: bool
+    end: int
 
     @property
     def complete(self) -> bool:
@@ -77,10 +78,10 @@ def read_markers(content: bytes) -> JpegMarkers:
     """
     frame: FrameHeader | None = None
     scans: list[Scan] = []
-    ended = False
-    for marker, segment in _segments(content):
+    ended, end = False, len(content)
+    for marker, segment, place in _segments(content):
         if marker == END and scans:
-            ended = True
+            ended, end = True, place
             break
         if marker == SCAN:
             scans.append(_read_scan(segment, frame is not None and frame.process == PROGRESSIVE))
@@ -94,7 +95,7 @@ def read_markers(content: bytes) -> JpegMarkers:
     if frame.process in _ARITHMETIC:
         # Such data may leave out its last bytes, so that a cut does not show.
         raise UnsupportedFormat("formats.jpeg_arithmetic")
-    return JpegMarkers(frame, tuple(scans), ended)
+    return JpegMarkers(frame, tuple(scans), ended, end)
 
 
 def read_frame_header(content: bytes) -> FrameHeader | None:
@@ -103,7 +104,7 @@ def read_frame_header(content: bytes) -> FrameHeader | None:
     Source:
         ITU-T T.81, B.2.2 and T.87, C.2.2.
     """
-    for marker, segment in _segments(content):
+    for marker, segment, _ in _segments(content):
         if marker in _FRAMES:
             return _read_frame(marker, segment)
         if marker in (SCAN, END):
@@ -111,21 +112,21 @@ def read_frame_header(content: bytes) -> FrameHeader | None:
     return None
 
 
-def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield each marker's second byte with its segment."""
+def _segments(content: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Yield each marker's second byte with its segment and the place after it."""
     position = 2
     while found := _MARKER.search(content, position):
         marker, position = found[1][0], found.end()
         if marker in _WITHOUT_SEGMENT:
             continue
         if marker == END:
-            yield marker, b""
+            yield marker, b"", position
             continue
         if position + 2 > len(content):
             return
         start = position + 2
         position += int.from_bytes(content[position:start], "big")
-        yield marker, content[start:position]
+        yield marker, content[start:position], position
 
 
 def _read_frame(marker: int, segment: bytes) -> FrameHeader | None:

@@ -58,11 +58,12 @@ class Header:
 
 @dataclass
 class Chunks:
-    """Chunks of a PNG that matter for its pixels; ``ended`` once IEND was met."""
+    """Chunks of a PNG that matter for its pixels; ``ended`` once IEND was met, ``end`` the place after it."""
 
     kept: list[tuple[bytes, bytes]] = field(default_factory=list)
     animated: bool = False
     ended: bool = False
+    end: int = 0
 
     def assemble(self) -> bytes:
         """Return a PNG of the kept chunks, the pixels after all others."""
@@ -98,6 +99,7 @@ def read_png(content: bytes, limits: Limits, allow_truncated: bool) -> Radiograp
             raise NotARadiograph("formats.animated", format="PNG")
         if not chunks.ended:
             raise UnreadableImage("formats.ends_early", format="PNG")
+        raster.check_single(content[chunks.end :], "PNG")
         chunks.check_rows(header)
         plain = chunks.assemble()
         image = PngImagePlugin.PngImageFile(io.BytesIO(plain))
@@ -147,4 +149,5 @@ def _read_chunks(content: bytes) -> Chunks:
         chunks.animated |= name == b"acTL"
         chunks.ended = name == b"IEND"
         position += length + 4
+        chunks.end = position
     return chunks

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils.errors import FractureError, UnreadableImage, UnsupportedFormat
+from utils.errors import FractureError, NotARadiograph, UnreadableImage, UnsupportedFormat
 from utils.formats import channels
 from utils.imaging.brightness import robust_range, sample_of
 from utils.imaging.radiograph import Notice, Radiograph
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FULL_SCALE_BITS = (8, 10, 12, 14, 16)
 ORIENTATION_TAG = 0x0112
+# First bytes of pictures.
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"RIFF", b"BM")
 # Orientations in which rows become columns.
 SIDEWAYS = (5, 6, 7, 8)
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
@@ -97,6 +99,19 @@ def from_bgr(samples: np.ndarray, format: str, orientation: int = 1) -> Radiogra
     """Return OpenCV's blue, green, red (and alpha) samples as a radiograph; see :func:`from_samples`."""
     alpha = samples[..., 3] if samples.shape[2] == 4 else None
     return from_samples(samples[..., 2::-1], alpha, format, orientation)
+
+
+def check_single(rest: bytes, format: str) -> None:
+    """Raise NotARadiograph where another picture follows the end of a file's first one.
+
+    Viewers show the first alone: a radiograph behind it would be answered by a picture of something else.
+
+    Args:
+        rest: bytes after the picture's end.
+        format: of the file, for the error.
+    """
+    if rest.lstrip(b"\0 \r\n").startswith(_PICTURES):
+        raise NotARadiograph("formats.second_picture", format=format)
 
 
 def orientation(image: Image) -> int:

@@ -18,11 +18,14 @@ from PIL.ExifTags import Base as Tag
 
 from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
 from utils.formats import channels, inflate, jpeg, raster
+from utils.imaging.geometry import resize
 from utils.imaging.radiograph import Limits, Radiograph
 
 MAX_PAGES = 16
 # Largest share of a side of the picture that its thumbnail has, and how far their aspects may differ.
 _THUMBNAIL, _ASPECT = 0.5, 0.05
+# Side to which pages are shrunk to compare them, and least correlation of a picture with its thumbnail.
+_COMPARED, _SAME_PICTURE = 24, 0.9
 # Bits of NewSubfileType, and value of the older SubfileType.
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _ASSOCIATED_ALPHA = 1
@@ -110,7 +113,7 @@ def read_tiff(content: bytes, limits: Limits, allow_truncated: bool) -> Radiogra
     """Decode a TIFF; one that ends early is always refused. See ``formats.decode``."""
     with raster.codec_errors("TIFF"):
         image = _open(content)
-        page = _main_page(image)
+        page = _main_page(image, limits)
         limits.check_pixels(page.height, page.width)
         image.seek(page.number)
         tags = image.tag_v2
@@ -135,7 +138,7 @@ def _open(content: bytes) -> TiffImagePlugin.TiffImageFile:
         raise UnsupportedFormat("formats.tiff_samples") from error
 
 
-def _main_page(image: TiffImagePlugin.TiffImageFile) -> Page:
+def _main_page(image: TiffImagePlugin.TiffImageFile, limits: Limits) -> Page:
     """Return the only page that is no thumbnail of another, and no mask."""
     pages: list[Page] = []
     try:
@@ -149,10 +152,26 @@ def _main_page(image: TiffImagePlugin.TiffImageFile) -> Page:
         pass
     main = [page for page in pages if not page.auxiliary] or pages
     largest = max(main, key=lambda page: page.width * page.height)
-    others = (page for page in pages if page is not largest)
+    others = [page for page in pages if page is not largest]
     if len(pages) == MAX_PAGES or not all(page.is_thumbnail_of(largest) for page in others):
         raise NotARadiograph("formats.several_pages")
+    unmarked = [page for page in others if not page.auxiliary]
+    if unmarked:
+        limits.check_pixels(largest.height, largest.width)
+        whole = _small(image, largest)
+        for page in unmarked:
+            if np.corrcoef(whole, _small(image, page))[0, 1] < _SAME_PICTURE:
+                raise NotARadiograph("formats.several_pages")
     return largest
+
+
+def _small(image: TiffImagePlugin.TiffImageFile, page: Page) -> np.ndarray:
+    """Return a page's levels shrunk to a few hundred, flat, float32."""
+    image.seek(page.number)
+    levels = np.asarray(image, np.float32)
+    levels = levels if levels.ndim == 2 else levels[..., :3].mean(axis=2)
+    # A little noise of none: of a constant page no correlation is defined.
+    return resize(levels, _COMPARED, _COMPARED).ravel() + np.linspace(0, 1e-3, _COMPARED**2)
 
 
 def _read_deep_colour(content: bytes, page: Page, associated: bool) -> Radiograph:

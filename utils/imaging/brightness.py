@@ -26,6 +26,8 @@ _STRETCHED = (8.0 / 255.0, 217.0 / 255.0)
 _LEAST_LEVELS = 32
 # Shares of a picture that may be plain black and plain white; one radiograph in a thousand has more.
 _MOST_BLACK, _MOST_WHITE = 0.6, 0.05
+# Share of its rows or columns that may have one level inside the content: more are a bar that hides a part.
+_MOST_PLAIN = 0.1
 # Pixels that suffice for percentiles.
 _SAMPLES = 40_000
 
@@ -38,6 +40,7 @@ class Brightness:
         low, high: robust range, in [0, 1].
         levels: grey levels that occur in it.
         black, white: shares of the picture at the lowest and at the highest level.
+        plain: share of its rows, or of its columns, that have one level throughout.
     """
 
     low: float
@@ -45,6 +48,7 @@ class Brightness:
     levels: int
     black: float
     white: float
+    plain: float = 0.0
 
     @property
     def narrow(self) -> bool:
@@ -58,8 +62,8 @@ class Brightness:
 
     @property
     def clipped(self) -> bool:
-        """Whether dark or bright parts have lost their detail to plain black or white."""
-        return self.black > _MOST_BLACK or self.white > _MOST_WHITE
+        """Whether parts have lost their detail to plain black or white, or lie under a bar."""
+        return self.black > _MOST_BLACK or self.white > _MOST_WHITE or self.plain > _MOST_PLAIN
 
 
 def measure(pixels: np.ndarray) -> Brightness:
@@ -75,6 +79,7 @@ def measure(pixels: np.ndarray) -> Brightness:
         levels=int(np.count_nonzero(counts[math.floor(low * 65535) : math.ceil(high * 65535) + 1])),
         black=float(counts[occurring[0]] / levels.size),
         white=float(counts[occurring[-1]] / levels.size),
+        plain=max(float((pixels.max(axis) == pixels.min(axis)).mean()) for axis in (0, 1)),
     )
 
 
