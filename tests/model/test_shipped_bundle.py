@@ -81,7 +81,7 @@ def test_chest_radiographs_are_unsupported(
 def test_photographs_are_withheld(predictor: Predictor, shared_data: Path, change: Change) -> None:
     for answer in predictions(predictor, pictures(shared_data / "ood" / "photos"), change):
         assert answer.certainty == "withheld"
-        assert [w.code for w in answer.warnings] == [NOT_A_RADIOGRAPH]
+        assert answer.warnings[0].code == NOT_A_RADIOGRAPH
 
 
 def test_inverted_radiographs_are_doubtful(predictor: Predictor, shared_data: Path) -> None:
@@ -100,6 +100,6 @@ def test_a_border_changes_no_prediction(
     plain, bordered = (predictions(predictor, bones, way) for way in (as_it_is, change))
     for one, other in zip(plain, bordered, strict=True):
         assert one.probability is not None
-        # Some of these pictures have a dark edge of their own, that is cut off with the bars alone.
-        assert other.probability == pytest.approx(one.probability, abs=0.15)
+        # Some of these pictures have a dark edge of their own, too narrow to be cut off but with the bars.
+        assert other.probability == pytest.approx(one.probability, abs=0.1)
         assert other.prediction == one.prediction

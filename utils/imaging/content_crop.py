@@ -40,8 +40,9 @@ def find_content_crop(pixels: np.ndarray) -> Rectangle:
     while True:
         inner = _without_bands(pixels, crop)
         inset = _around_insets(pixels, inner)
-        if inset == inner != crop:
+        if inset == inner and inner.height < crop.height and inner.width < crop.width:
             # Bands may have taken some of the inset's sides away: of a page with text, the margins.
+            # Between bars alone, what would be found is the air beside a limb.
             inset = _around_insets(pixels, crop)
         if inset.height * inset.width > _SMALLER * inner.height * inner.width:
             return inner
