@@ -13,7 +13,6 @@ dicom/        DICOM files
 
 from __future__ import annotations
 
-import math
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from utils.errors import NotARadiograph, UnreadableImage, UnsupportedFormat
 from utils.formats import bmp, jpeg, png, tiff, webp
 from utils.formats.dicom.elements import starts_dicom
 from utils.formats.sniff import is_animated_gif, name_foreign
+from utils.imaging.brightness import sample_of
 from utils.imaging.radiograph import Limits, Radiograph
 from utils.registry import Registry
 
@@ -135,8 +135,7 @@ def _check_content(pixels: np.ndarray) -> None:
             "formats.shape", width=width, height=height, least=MIN_SIDE, aspect=MAX_ASPECT
         )
     # Of a large picture every second or third row and column will do.
-    step = max(1, math.isqrt(pixels.size // BLANK_SAMPLES))
-    sample = np.ascontiguousarray(pixels[::step, ::step])
+    sample = sample_of(pixels, BLANK_SAMPLES)
     # Bins are centred on the 256 grey levels.
     counts = cv2.calcHist([sample], [0], None, [256], [-0.5 / 255, 255.5 / 255]).ravel()
     most = np.convolve(counts, np.ones(BLANK_LEVELS), "valid").max()

@@ -21,7 +21,7 @@ import numpy as np
 from utils.errors import FractureError, NotARadiograph, UnreadableImage, UnsupportedFormat
 from utils.formats import channels
 from utils.imaging.brightness import robust_range, sample_of
-from utils.imaging.radiograph import Notice, Radiograph
+from utils.imaging.radiograph import HEADER_CONTRADICTION, Notice, Radiograph
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,7 +34,7 @@ _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*",
 SIDEWAYS = (5, 6, 7, 8)
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 PLAIN_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
-TRANSPARENCY_IGNORED = Notice("header_contradiction", "formats.transparency_ignored")
+TRANSPARENCY_IGNORED = Notice(HEADER_CONTRADICTION, "formats.transparency_ignored")
 
 
 @contextmanager

@@ -98,9 +98,9 @@ def stretched(pixels: np.ndarray, brightness: Brightness) -> np.ndarray:
     return np.clip(wide, 0.0, 1.0)
 
 
-def sample_of(pixels: np.ndarray) -> np.ndarray:
-    """Return evenly spaced pixels of a picture (height, width), flat: some 40,000 of a large one."""
-    step = max(1, math.isqrt(pixels.size // _SAMPLES))
+def sample_of(pixels: np.ndarray, count: int = _SAMPLES) -> np.ndarray:
+    """Return evenly spaced pixels of a picture (height, width), flat: some ``count`` of a larger one."""
+    step = max(1, math.isqrt(pixels.size // count))
     return pixels[::step, ::step].ravel()
 
 

@@ -44,12 +44,16 @@ class Limits:
             )
 
 
+# Code of notices that a file's header contradicts its data, or leaves out what it should contain.
+HEADER_CONTRADICTION = "header_contradiction"
+
+
 @dataclass(frozen=True)
 class Notice:
     """Warning of a decoder: a code of docs/api.md, and a catalogue sentence with its facts.
 
     Args:
-        code: for scripts ("header_contradiction").
+        code: for scripts (HEADER_CONTRADICTION).
         key: sentence in the catalogue ("formats.window_ignored").
         facts: values that the sentence names.
     """

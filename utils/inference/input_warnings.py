@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from utils.gradcam import Outputs
 from utils.imaging.brightness import Brightness
 from utils.imaging.geometry import Rectangle
-from utils.imaging.radiograph import Radiograph
+from utils.imaging.radiograph import HEADER_CONTRADICTION, Radiograph
 from utils.messages import sentence
 from utils.model import ood
 from utils.model.bundle import Bundle
@@ -18,8 +18,6 @@ DEFINITE, DOUBTFUL, WITHHELD = "definite", "doubtful", "withheld"
 CERTAINTIES = (DEFINITE, DOUBTFUL, WITHHELD)
 LOW_RESOLUTION, LOW_CONTRAST, CLIPPED = "low_resolution", "low_contrast", "clipped"
 UNTESTED_BODY_PART, TRUNCATED = "untested_body_part", "truncated"
-# Of decoders' notices: the file's header contradicts its data, or leaves out what it should say.
-HEADER_CONTRADICTION = "header_contradiction"
 # Of the answer: a definite fracture without a box around it.
 NOT_LOCALISED = "not_localised"
 PICTURE_CODES = (LOW_RESOLUTION, LOW_CONTRAST, CLIPPED)

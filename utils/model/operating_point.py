@@ -53,7 +53,7 @@ def choose_operating_points(
     would lie on the wrong side of the threshold, it is the threshold.
 
     The threshold has a sensitivity of its own: one network serves scripts that know two answers, for which
-    false alarms at the sensitive point would be too many, and readers who are told which answers are
+    false alarms at the sensitive point would be too many, and readers who see which answers are
     doubtful. A missed fracture costs more than a false alarm, so sensitivity comes first there too. Every
     point is midway between two neighbouring probabilities, so that rounding moves no image across it.
 

@@ -134,20 +134,19 @@ def test_the_clock_stops_at_the_end_of_the_body():
         assert ours.recv(3) == b"GET"
 
 
+def silent_body(ours: socket.socket, deadlines: Deadlines) -> Body:
+    """A body of 8 bytes, of which none need ever arrive."""
+    stream = ours.makefile("rb", buffering=0)
+    return Body(stream, ours, deadlines=deadlines, seconds=0.2, total=9, declared=8)  # type: ignore[arg-type]
+
+
 def test_one_thread_watches_all_bodies():
     deadlines = Deadlines()
     before = threading.active_count()
     pairs = [socket.socketpair() for _ in range(5)]
     ended = []
     for ours, _ in pairs:
-        body = Body(
-            ours.makefile("rb", buffering=0),
-            ours,
-            deadlines=deadlines,
-            seconds=0.2,
-            total=9,
-            declared=8,
-        )  # type: ignore[arg-type]
+        body = silent_body(ours, deadlines)
         began = time.monotonic()
         time.sleep(0.05)
         ended.append((body, began))
@@ -158,14 +157,7 @@ def test_one_thread_watches_all_bodies():
         assert 0.15 < time.monotonic() - began < 2
     # It still watches after a time without a body.
     ours, theirs = socket.socketpair()
-    late = Body(
-        ours.makefile("rb", buffering=0),
-        ours,
-        deadlines=deadlines,
-        seconds=0.2,
-        total=9,
-        declared=8,
-    )  # type: ignore[arg-type]
+    late = silent_body(ours, deadlines)
     with pytest.raises(RequestTimeout):
         late.read(8)
     for pair in (*pairs, (ours, theirs)):

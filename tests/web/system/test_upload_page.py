@@ -25,11 +25,16 @@ def chosen_names(page) -> list[str]:
     return page.evaluate("[...document.getElementById('file').files].map((file) => file.name)")
 
 
-def test_the_upload_is_shown_as_it_goes(page, site, files):
+def send_slowly(page, site, files, bytes_a_second: int) -> None:
+    """Begin to send a large picture over a slow line."""
     page.goto(site)
     page.set_input_files("#file", files / "large.png")
-    slow_line(page, 200_000)
+    slow_line(page, bytes_a_second)
     page.click("#send")
+
+
+def test_the_upload_is_shown_as_it_goes(page, site, files):
+    send_slowly(page, site, files, 200_000)
     page.wait_for_selector("#progress[value]")
     assert page.inner_text("#send-text") == "Sending the picture …"
     assert re.fullmatch(r"\d\.\d of 2\.0 MB", page.inner_text("#sent"))
@@ -40,10 +45,7 @@ def test_the_upload_is_shown_as_it_goes(page, site, files):
 
 
 def test_an_upload_can_be_stopped(page, site, files):
-    page.goto(site)
-    page.set_input_files("#file", files / "large.png")
-    slow_line(page, 100_000)
-    page.click("#send")
+    send_slowly(page, site, files, 100_000)
     page.click("#stop")
     assert page.inner_text("#send-text") == "Check the X-ray"
     assert page.is_hidden("#sending")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from utils.errors import TooLarge, UnreadableImage, UnsupportedFormat
 from utils.formats.dicom.tags import Tag
 from utils.formats.inflate import count_unpacked
-from utils.imaging.radiograph import Limits, Notice
+from utils.imaging.radiograph import HEADER_CONTRADICTION, Limits, Notice
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -79,7 +79,7 @@ class DicomFile:
 
     def note(self, key: str, **facts: object) -> None:
         """Add a notice about the header; ``key`` is a sentence of formats.toml."""
-        self.notices.append(Notice("header_contradiction", f"formats.{key}", facts))
+        self.notices.append(Notice(HEADER_CONTRADICTION, f"formats.{key}", facts))
 
     def text(self, tag: int) -> str:
         """Return the first of an element's strings, "" where it is missing or empty."""

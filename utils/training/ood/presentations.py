@@ -13,7 +13,10 @@ import numpy as np
 from utils.imaging.geometry import resize
 from utils.model.ood import PHOTOGRAPHED, SEVERAL_RADIOGRAPHS, STRETCHED, TURNED
 from utils.training.augmentation.film import photograph
+from utils.training.augmentation.pose import log_uniform
 
+# Least and largest stretch.
+_STRETCH = (1.4, 2.2)
 # Draws a picture for a classifier from one or more radiographs.
 Draw = Callable[[list[np.ndarray], np.random.Generator], np.ndarray]
 
@@ -33,13 +36,13 @@ def half_turn(pictures: list[np.ndarray], random: np.random.Generator) -> np.nda
 def stretch_wide(pictures: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
     """Make a radiograph 1.4 to 2.2 times as wide as it should be."""
     height, width = pictures[0].shape
-    return resize(pictures[0], height, round(width * _times(random)))
+    return resize(pictures[0], height, round(width * log_uniform(random, *_STRETCH)))
 
 
 def stretch_tall(pictures: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
     """Make a radiograph 1.4 to 2.2 times as tall as it should be."""
     height, width = pictures[0].shape
-    return resize(pictures[0], round(height * _times(random)), width)
+    return resize(pictures[0], round(height * log_uniform(random, *_STRETCH)), width)
 
 
 def join(pictures: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
@@ -81,10 +84,6 @@ PRESENTATIONS: tuple[tuple[str, Draw], ...] = (
 )
 # Radiographs that one picture needs at most.
 MOST_RADIOGRAPHS = 4
-
-
-def _times(random: np.random.Generator) -> float:
-    return float(np.exp(random.uniform(np.log(1.4), np.log(2.2))))
 
 
 def _row(pictures: list[np.ndarray], gap: int, grey: int) -> np.ndarray:
